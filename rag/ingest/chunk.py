@@ -1,0 +1,50 @@
+"""chunks: cut parsed text into passages that fit the model, each text once per namespace."""
+
+from __future__ import annotations
+
+from rag.chunk_context import BLANK_LINE
+from rag.chunking import cut_passages
+from rag.fingerprint import digest
+from rag.ingest.workshop import StageReport, Workshop, preview, recorded_stage
+from rag.model import Shard
+from rag.store import content
+from rag.store.content import CutText
+from rag.store.database import Row
+
+BATCH = 200
+
+
+def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
+    """Cut what the shard lacks under the chunker in force."""
+    build = shop.build(shard)
+    with recorded_stage(shop, shard, "chunks") as report:
+        report.add("documents", 0)
+        report.add("chunks", 0)
+        report.add("tokens", 0)
+        after = 0
+        while rows := content.select(shop.conn, "uncut", build, after=after, limit=BATCH):
+            cut = [_cut(shop, row) for row in rows]
+            report.add("chunks", content.insert_chunks(shop.conn, build, cut, shop.run_id))
+            report.add("documents", len(cut))
+            report.add("tokens", sum(chunk.tokens for item in cut for chunk in item.chunks))
+            after = rows[-1]["parsed_id"]
+            shop.progress("chunks", report.counts["documents"], 0)
+        report.preview = preview(shop.conn, build)
+        report.counts["total"] = content.select_one(shop.conn, "stage_counts", build)["chunks"]
+    return report
+
+
+def _cut(shop: Workshop, row: Row) -> CutText:
+    document = content.document_from_row(row)
+    passages = cut_passages(document, shop.chunk_config, shop.tokenizer)
+    # stored so that context || text is what the model sees
+    contexts = tuple(context and context + BLANK_LINE for _, context in passages)
+    return CutText(
+        parsed_id=row["parsed_id"],
+        chunks=tuple(chunk for chunk, _ in passages),
+        contexts=contexts,
+        embedded_hashes=tuple(
+            digest([context + chunk.text])
+            for context, (chunk, _) in zip(contexts, passages, strict=True)
+        ),
+    )

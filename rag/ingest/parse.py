@@ -1,0 +1,216 @@
+"""parsed_documents: turn registered bytes into text, each content once per namespace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from uuid import UUID, uuid4
+
+from rag.errors import PoisonError, RagError, TransientError
+from rag.fingerprint import fingerprint
+from rag.ingest.batches import batched
+from rag.ingest.retry import retry_in
+from rag.ingest.spool import sha256_of
+from rag.ingest.workshop import StageReport, Workshop, recorded_stage
+from rag.model import Shard, SourceObject
+from rag.ports import ParseJob, ParseOutcome
+from rag.store import content, ledger
+from rag.store.content import Build, ParsedContent
+from rag.store.database import Row, connect
+from rag.store.ledger import Failure
+
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One content to parse, with every document version that waits for it."""
+
+    content_hash: bytes
+    rows: tuple[Row, ...]
+    attempts: int
+
+
+def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
+    """Parse what the shard lacks under the parser in force. A file that fails leaves the old
+    version searchable; one that kills its worker is tried at most `max_attempts` times."""
+    build = shop.build(shard)
+    owner = uuid4()
+    with recorded_stage(shop, shard, "parsed_documents") as report, _heartbeat(shop, owner):
+        for name in ("parsed", "partial", "pages", "words"):
+            report.add(name, 0)
+        counts = content.select_one(shop.conn, "stage_counts", build)
+        total = counts["documents"] - counts["parsed"]
+        done = 0
+        for rows in _pages(shop, build):
+            tasks = _claim(shop, owner, rows)
+            done += _parse_batch(shop, build, owner, tasks, report)
+            shop.progress("parsed_documents", done, total)
+        content.resolve_parsed(shop.conn, build)
+        report.facts["parser"] = fingerprint("parser", shop.parser.config)
+        _add_totals(shop, build, report)
+    return report
+
+
+def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
+    counts = content.select_one(shop.conn, "stage_counts", build)
+    report.add("documents", counts["documents"])
+    report.add("up_to_date", counts["parsed"])
+
+
+def _pages(shop: Workshop, build: Build) -> Iterator[list[Row]]:
+    after = 0
+    name = fingerprint("parser", shop.parser.config)
+    while rows := content.select(
+        shop.conn, "unparsed", build, after=after, fingerprint=name, limit=BATCH
+    ):
+        yield rows
+        after = rows[-1]["version_id"]
+
+
+def _claim(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> list[Task]:
+    """One task per content among the rows nobody else works on."""
+    ids = [row["version_id"] for row in rows]
+    claimed = ledger.claim(shop.conn, "parse", owner, ids, shop.settings.lease_s)
+    by_content: dict[bytes, list[Row]] = {}
+    for row in rows:
+        if row["version_id"] in claimed:
+            by_content.setdefault(bytes(row["content_hash"]), []).append(row)
+    return [
+        Task(hashed, tuple(group), max(claimed[row["version_id"]] for row in group))
+        for hashed, group in by_content.items()
+    ]
+
+
+def _parse_batch(
+    shop: Workshop, build: Build, owner: UUID, tasks: Sequence[Task], report: StageReport
+) -> int:
+    by_key = dict(enumerate(tasks))
+    open_keys = set(by_key)
+    try:
+        for outcomes in batched(_outcomes(shop, by_key), 16):
+            _keep(
+                shop, build, owner, [(by_key[outcome.key], outcome) for outcome in outcomes], report
+            )
+            open_keys -= {outcome.key for outcome in outcomes}
+    finally:
+        # whatever ended the batch early was no document's fault
+        ids = [row["version_id"] for key in open_keys for row in by_key[key].rows]
+        if ids:
+            ledger.release(shop.conn, "parse", owner, ids, refund=True)
+    return sum(len(task.rows) for task in tasks)
+
+
+def _outcomes(shop: Workshop, tasks: dict[int, Task]) -> Iterator[ParseOutcome]:
+    """Fetch what the spool lacks, refuse what was tried too often, parse the rest."""
+    jobs: list[ParseJob] = []
+    for key, task in tasks.items():
+        try:
+            _refuse_repeat_killer(shop, task)
+            _ensure_spooled(shop, task)
+        except RagError as error:
+            yield ParseOutcome(key, None, error, 0.0)
+            continue
+        name = PurePosixPath(task.rows[0]["uri"]).name
+        jobs.append(ParseJob(key, shop.spool.path(task.content_hash), name))
+    yield from shop.parser.parse(jobs)
+
+
+def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
+    if task.attempts > shop.settings.max_attempts:
+        raise PoisonError(
+            f"The worker died {task.attempts - 1} times while parsing this file: it is not tried "
+            "again until it changes or `rag retry` asks for it.",
+            code="worker_died",
+        )
+
+
+def _ensure_spooled(shop: Workshop, task: Task) -> None:
+    if shop.spool.path(task.content_hash).exists():
+        return
+    row = task.rows[0]
+    obj = SourceObject(
+        uri=row["uri"],
+        etag=row["etag"] or "",
+        size_bytes=row["size_bytes"],
+        modified_at=row["modified_at"],
+        version=row["object_version"],
+    )
+    with shop.spool.incoming() as path:
+        shop.open_source(row["source_uri"]).fetch(obj, path)
+        if sha256_of(path) != task.content_hash:
+            raise TransientError(
+                "The object changed after it was registered: the next look registers it anew.",
+                code="object_changed",
+            )
+        path.replace(shop.spool.path(task.content_hash))
+
+
+def _keep(
+    shop: Workshop,
+    build: Build,
+    owner: UUID,
+    outcomes: Sequence[tuple[Task, ParseOutcome]],
+    report: StageReport,
+) -> None:
+    parsed = [
+        ParsedContent(task.content_hash, outcome.document, outcome.seconds)
+        for task, outcome in outcomes
+        if outcome.document is not None
+    ]
+    with shop.conn.transaction():
+        content.insert_parsed(shop.conn, build, parsed, shop.run_id)
+        for task, outcome in outcomes:
+            if outcome.error is not None:
+                _file_failures(shop, task, outcome.error)
+        ended = _version_ids(o for o in outcomes if not isinstance(o[1].error, TransientError))
+        again = _version_ids(o for o in outcomes if isinstance(o[1].error, TransientError))
+        ledger.complete(shop.conn, "parse", ended)
+        ledger.release(shop.conn, "parse", owner, again, refund=False)
+    for task, _ in outcomes:
+        shop.spool.drop(task.content_hash)
+    report.add("parsed", len(parsed))
+    report.add("partial", sum(item.document.is_partial for item in parsed))
+    report.add("pages", sum(item.document.page_count or 0 for item in parsed))
+    report.add("words", sum(item.document.word_count for item in parsed))
+
+
+def _version_ids(outcomes: Iterable[tuple[Task, ParseOutcome]]) -> list[int]:
+    return [row["version_id"] for task, _ in outcomes for row in task.rows]
+
+
+def _file_failures(shop: Workshop, task: Task, error: RagError) -> None:
+    for row in task.rows:
+        failure = Failure(
+            document_id=row["document_id"],
+            version_id=row["version_id"],
+            uri=row["uri"],
+            stage="parse",
+            error=error,
+            attempts=task.attempts,
+            fingerprint=fingerprint("parser", shop.parser.config),
+        )
+        ledger.file_dead_letter(shop.conn, failure, retry_in(error, task.attempts, shop.settings))
+
+
+@contextmanager
+def _heartbeat(shop: Workshop, owner: UUID) -> Iterator[None]:
+    """Beat on a connection of its own while the work goes on."""
+    done = threading.Event()
+
+    def beat() -> None:
+        # a lost database is reported by the work itself, which uses it far more often
+        with suppress(RagError), connect(shop.database_url) as conn:
+            while not done.wait(shop.settings.lease_s / 3):
+                ledger.beat(conn, owner)
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(timeout=10)

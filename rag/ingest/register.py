@@ -1,0 +1,181 @@
+"""raw_documents: bring the manifest of a shard up to date with its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rag.errors import PolicyError, RagError
+from rag.ingest.batches import batched
+from rag.ingest.reconcile import Plan, objects_of_shard, plan, settle_vanished
+from rag.ingest.retry import retry_in
+from rag.ingest.workshop import StageReport, Workshop, recorded_stage
+from rag.model import Shard, SourceObject
+from rag.ports import Source
+from rag.store import collections, ledger, manifest
+from rag.store.ledger import Failure
+from rag.store.manifest import Difference, Scope
+
+FETCH_THREADS = 8
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One object after its fetch: a content hash, or the error that stopped it."""
+
+    item: Difference
+    content_hash: bytes | None
+    error: RagError | None = None
+
+
+def register_documents(shop: Workshop, shard: Shard) -> StageReport:
+    """Look at every source of the shard's collection; register what is new, changed, renamed or
+    gone. What can not be fetched becomes a dead letter and is tried again when due."""
+    collection = shop.collection(shard)
+    with recorded_stage(shop, shard, "raw_documents") as report:
+        for name in ("new", "changed", "renamed", "unchanged", "deleted", "held"):
+            report.add(name, 0)
+        for row in collections.list_sources(shop.conn, collection):
+            scope = Scope(collection.id, row["id"], (shard.index,))
+            _register_source(shop, shard, scope, shop.open_source(row["uri"]), report)
+    return report
+
+
+def _register_source(
+    shop: Workshop, shard: Shard, scope: Scope, source: Source, report: StageReport
+) -> None:
+    listing = objects_of_shard(source.list(), shard)
+    work = plan(shop.conn, scope, listing)
+    report.add("listed", work.listed)
+    report.add("unchanged", work.unchanged + len(work.touched))
+    if not work.is_complete:
+        report.facts["incomplete listing"] = source.uri
+    manifest.record_look(shop.conn, scope, work.touched)
+    renamed = _register_fetched(shop, scope, source, work, report)
+    if work.is_complete:
+        vanished = [item for item in work.vanished if item.document_id not in renamed]
+        with shop.conn.transaction():
+            deleted = settle_vanished(shop.conn, scope, vanished, shop.settings)
+            manifest.mark_listed(shop.conn, scope)
+        report.add("deleted", deleted)
+        report.add("held", len(vanished) - deleted)
+
+
+def _register_fetched(
+    shop: Workshop, scope: Scope, source: Source, work: Plan, report: StageReport
+) -> set[int]:
+    """Fetch and register in batches; returns the ids of vanished documents found again."""
+    lost = _content_of_vanished(shop, work)
+    renamed: set[int] = set()
+    done = 0
+    for batch in batched(_fetch_all(shop, source, work.fetch), BATCH):
+        good = [fetched for fetched in batch if fetched.content_hash is not None]
+        with shop.conn.transaction():
+            manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
+            found = _rename(shop, scope, good, lost)
+            _register_batch(shop, scope, good, len(found), report)
+            _file_failures(shop, scope, [item for item in batch if item.error is not None])
+        renamed |= found
+        done += len(batch)
+        report.add("bytes", sum(item.item.obj.size_bytes for item in good))
+        shop.progress("raw_documents", done, len(work.fetch))
+    report.add("renamed", len(renamed))
+    return renamed
+
+
+def _content_of_vanished(shop: Workshop, work: Plan) -> dict[bytes, list[int]]:
+    """Vanished documents by content; empty when the listing can not tell what vanished."""
+    if not work.is_complete or not work.fetch:
+        return {}
+    ids = [item.document_id for item in work.vanished if item.document_id is not None]
+    lost: dict[bytes, list[int]] = {}
+    for document_id, content_hash in manifest.content_of_documents(shop.conn, ids).items():
+        lost.setdefault(content_hash, []).append(document_id)
+    return lost
+
+
+def _rename(
+    shop: Workshop, scope: Scope, good: Sequence[Fetched], lost: dict[bytes, list[int]]
+) -> set[int]:
+    """Give vanished documents the name their content appeared under; uses up `lost`."""
+    found: set[int] = set()
+    for fetched in good:
+        candidates = lost.get(fetched.content_hash or b"", [])
+        if fetched.item.change == manifest.Change.NEW and candidates:
+            document_id = candidates.pop()
+            manifest.rename_document(shop.conn, scope, document_id, fetched.item.obj.uri)
+            found.add(document_id)
+    return found
+
+
+def _register_batch(
+    shop: Workshop, scope: Scope, good: Sequence[Fetched], renamed: int, report: StageReport
+) -> None:
+    objects = [fetched.item.obj for fetched in good]
+    hashes = [fetched.content_hash or b"" for fetched in good]
+    ids = manifest.upsert_documents(shop.conn, scope, scope.shards[0], [obj.uri for obj in objects])
+    versioned = manifest.insert_versions(shop.conn, scope, objects, hashes, shop.run_id)
+    manifest.record_look(shop.conn, scope, objects)
+    ledger.resolve(shop.conn, ["fetch"], list(ids.values()))
+    new = sum(fetched.item.change == manifest.Change.NEW for fetched in good) - renamed
+    changed = sum(
+        fetched.item.change == manifest.Change.CHANGED and ids[fetched.item.obj.uri] in versioned
+        for fetched in good
+    )
+    report.add("new", new)
+    report.add("changed", changed)
+    report.add("unchanged", len(good) - new - changed - renamed)
+
+
+def _fetch_all(shop: Workshop, source: Source, items: Sequence[Difference]) -> Iterator[Fetched]:
+    with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="fetch") as pool:
+        # a window at a time: a million objects must not become a million futures
+        for window in batched(items, BATCH):
+            yield from pool.map(lambda item: _fetch(shop, source, item), window)
+
+
+def _fetch(shop: Workshop, source: Source, item: Difference) -> Fetched:
+    try:
+        check_size(item.obj, shop.settings.max_file_bytes)
+        with shop.spool.incoming() as path:
+            source.fetch(item.obj, path)
+            return Fetched(item, shop.spool.keep(path))
+    except RagError as error:
+        return Fetched(item, None, error)
+
+
+def check_size(obj: SourceObject, limit_bytes: int) -> None:
+    """Raises PolicyError (`file_too_large`) before anything is fetched."""
+    if obj.size_bytes > limit_bytes:
+        raise PolicyError(
+            f"{obj.size_bytes:,} bytes are more than max_file_bytes ({limit_bytes:,}): raise the "
+            "limit or split the file.",
+            code="file_too_large",
+        )
+
+
+def _file_failures(shop: Workshop, scope: Scope, failed: Sequence[Fetched]) -> None:
+    objects = [fetched.item.obj for fetched in failed]
+    if not objects:
+        return
+    ids = manifest.upsert_documents(shop.conn, scope, scope.shards[0], [obj.uri for obj in objects])
+    before = ledger.attempts_so_far(shop.conn, "fetch", list(ids.values()))
+    for fetched in failed:
+        assert fetched.error is not None
+        obj = fetched.item.obj
+        document_id = ids[obj.uri]
+        etag, attempts = before.get(document_id, ("", 0))
+        failure = Failure(
+            document_id=document_id,
+            version_id=None,
+            uri=obj.uri,
+            stage="fetch",
+            error=fetched.error,
+            attempts=attempts + 1 if etag == obj.etag else 1,
+            fingerprint=obj.etag,
+        )
+        ledger.file_dead_letter(
+            shop.conn, failure, retry_in(fetched.error, failure.attempts, shop.settings)
+        )

@@ -1,0 +1,155 @@
+"""The product's values: what a document, a block, a chunk, a listing and a hit are.
+
+Pure and frozen. No I/O, no clock, no imports of other rooms. Words are those of docs/glossary.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from rag.errors import ConfigurationError
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CollectionName:
+    """A collection's full name, `namespace/collection`; the namespace is the tenant."""
+
+    namespace: str
+    collection: str
+
+    @classmethod
+    def parse(cls, text: str) -> CollectionName:
+        """Read `namespace/collection`. Raises ConfigurationError (code `bad_name`)."""
+        namespace, _, collection = text.partition("/")
+        for part in (namespace, collection):
+            if not _NAME.fullmatch(part):
+                raise ConfigurationError(
+                    f"'{text}' is not a collection name: write namespace/name, each of 1 to 63 of "
+                    "a-z, 0-9, '.', '_' and '-', first and last a letter or digit.",
+                    code="bad_name",
+                )
+        return cls(namespace, collection)
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.collection}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Shard:
+    """The unit one Dagster run brings up to date: a collection, or one hash bucket of it."""
+
+    name: CollectionName
+    index: int = 0
+    count: int = 1
+
+    @property
+    def partition_key(self) -> str:
+        """`ns/name`, or `ns/name/07` when the collection has several shards."""
+        return str(self.name) if self.count == 1 else f"{self.name}/{self.index:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceObject:
+    """One object as a listing shows it. `version` is the store's version id where it keeps one."""
+
+    uri: str
+    etag: str
+    size_bytes: int
+    modified_at: datetime
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a source holds now. Only a complete listing may delete what it does not name."""
+
+    objects: tuple[SourceObject, ...]
+    is_complete: bool
+
+
+class BlockKind(StrEnum):
+    """What a block of parsed text is."""
+
+    HEADING = "heading"
+    PARAGRAPH = "paragraph"
+    LIST_ITEM = "list_item"
+    TABLE = "table"
+    CODE = "code"
+    CAPTION = "caption"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A span of `ParsedDocument.text`. Offsets are in characters, end exclusive; pages count from
+    1 and are None where the format has none. `level` (1 to 6) is set on headings only."""
+
+    kind: BlockKind
+    start: int
+    end: int
+    page_first: int | None = None
+    page_last: int | None = None
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """The text of one document in reading order, with its structure as spans over that text.
+
+    Blocks are sorted, do not overlap, and are separated by blank lines in `text` (Markdown: tables
+    are pipe tables, list items start with their marker, headings carry no leading '#').
+    `is_partial` says that some page or part gave no text; `warnings` says which and why."""
+
+    text: str
+    blocks: tuple[Block, ...]
+    media_type: str
+    page_count: int | None = None
+    title: str | None = None
+    author: str | None = None
+    language: str | None = None
+    created_at: str | None = None
+    is_partial: bool = False
+    warnings: tuple[str, ...] = ()
+    suspicion: float = 0.0
+    parser: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def word_count(self) -> int:
+        return len(self.text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage: `text[start:end]` of its parsed document, at most the model's window long."""
+
+    ordinal: int
+    start: int
+    end: int
+    text: str
+    tokens: int
+    headings: tuple[str, ...] = ()
+    page_first: int | None = None
+    page_last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result. `ranks` names the place (from 1) in each list that found it."""
+
+    document: str
+    uri: str
+    title: str | None
+    page: int | None
+    heading: str
+    text: str
+    score: float
+    ranks: Mapping[str, int]
+    ordinal: int
+    document_id: int
+    content_hash: str

@@ -1,0 +1,93 @@
+"""The edges of the product: what a source, a parser, a tokenizer and an embedder must do.
+
+Each port has a real adapter, a fake in rag_assets_tests/fakes.py, and one conformance suite that
+both pass. Adapters raise RagError subclasses only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.errors import RagError
+from rag.model import Listing, ParsedDocument, SourceObject
+
+
+class Source(Protocol):
+    """Where documents come from; read only."""
+
+    uri: str
+
+    def list(self) -> Listing:
+        """Everything the source holds now. Never raises for a part it can not read: it returns
+        `is_complete=False` instead. Raises UnavailableError when nothing can be read."""
+        ...
+
+    def fetch(self, obj: SourceObject, target: Path) -> None:
+        """Write exactly the bytes `obj` describes to `target`. Raises TransientError when the
+        object changed since the listing, or was cut short; NotFoundError when it is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ParseJob:
+    """One file to parse. `name` (never used as a path) is only a hint and a label."""
+
+    key: int
+    path: Path
+    name: str
+    passwords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParseOutcome:
+    """How one job ended: `document` or `error`, never both, never neither."""
+
+    key: int
+    document: ParsedDocument | None
+    error: RagError | None
+    seconds: float
+
+
+class Parser(Protocol):
+    """Turns files into text. `config` is the canonical JSON-able configuration whose fingerprint
+    names the results."""
+
+    config: dict[str, object]
+
+    def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
+        """One outcome per job, in any order, as each ends. A bad file gives an outcome with an
+        error; an exception here means that parsing as a whole does not work."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """Counts and places tokens as the embedding model sees them."""
+
+    config: dict[str, object]
+    max_tokens: int  # the model's window, its two special tokens included
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Character span (start, end) of each token of `text`, special tokens left out."""
+        ...
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Tokens per text, special tokens left out."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors. Same text, same vector to 1e-3 cosine."""
+
+    config: dict[str, object]  # model name, weights digest, precision, dimension
+    dimension: int
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors, shape (len(texts), dimension), in the order of `texts`. Raises
+        UnavailableError when the engine is down, TerminalError on a NaN or zero vector."""
+        ...

@@ -1,0 +1,179 @@
+"""The manifest: what sources held at the last look, and how a new listing differs from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rag.model import SourceObject
+from rag.store.database import Connection
+from rag.store.queries import statements
+
+
+class Change(StrEnum):
+    """How one object differs from the manifest."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    TOUCHED = "touched"  # only its time differs: nothing to fetch
+    WAITING = "waiting"  # failed to fetch, unchanged, not due again
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One object that is not as the manifest has it."""
+
+    change: Change
+    obj: SourceObject
+    document_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One source seen from one shard (or from all shards of its collection)."""
+
+    collection_id: int
+    source_id: int
+    shards: tuple[int, ...]
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        return {"source_id": self.source_id, "shards": list(self.shards)}
+
+
+def diff(conn: Connection, scope: Scope, objects: Iterable[SourceObject]) -> list[Difference]:
+    """How `objects` differ from the manifest of `scope`, sorted by name; one SQL statement."""
+    sql = statements("manifest")
+    with conn.transaction():
+        conn.execute(sql["create_listing"])
+        with conn.cursor().copy(sql["copy_listing"]) as copy:
+            for obj in objects:
+                copy.write_row((obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at))
+        rows = conn.execute(sql["diff"], scope.parameters).fetchall()
+    return [
+        Difference(
+            Change(row["change"]),
+            SourceObject(
+                uri=row["uri"],
+                etag=row["etag"] or "",
+                size_bytes=row["size_bytes"] or 0,
+                modified_at=row["modified_at"],
+                version=row["object_version"],
+            ),
+            row["document_id"],
+        )
+        for row in rows
+    ]
+
+
+def count_documents(conn: Connection, scope: Scope) -> int:
+    """Documents in the manifest of `scope` that are not deleted."""
+    row = conn.execute(statements("manifest")["count_documents"], scope.parameters).fetchone()
+    assert row is not None
+    return int(row["documents"])
+
+
+def upsert_documents(
+    conn: Connection, scope: Scope, shard: int, uris: Sequence[str]
+) -> dict[str, int]:
+    """Manifest rows for `uris` in `shard`; returns their ids by uri."""
+    rows = conn.execute(
+        statements("manifest")["upsert_documents"],
+        {
+            "collection_id": scope.collection_id,
+            "source_id": scope.source_id,
+            "shard": shard,
+            "uris": list(uris),
+        },
+    )
+    return {row["uri"]: row["id"] for row in rows}
+
+
+def insert_versions(
+    conn: Connection,
+    scope: Scope,
+    objects: Sequence[SourceObject],
+    hashes: Sequence[bytes],
+    run_id: str,
+) -> set[int]:
+    """Versions where the content is new to its document; returns the ids of those documents."""
+    rows = conn.execute(
+        statements("manifest")["insert_versions"],
+        {**_columns(scope, objects), "hashes": list(hashes), "run_id": run_id},
+    )
+    return {row["document_id"] for row in rows}
+
+
+def record_look(conn: Connection, scope: Scope, objects: Sequence[SourceObject]) -> None:
+    """Take over what the listing said of `objects`, so that the next diff finds them unchanged."""
+    conn.execute(statements("manifest")["record_look"], _columns(scope, objects))
+
+
+def _columns(scope: Scope, objects: Sequence[SourceObject]) -> dict[str, object]:
+    return {
+        "source_id": scope.source_id,
+        "uris": [obj.uri for obj in objects],
+        "etags": [obj.etag for obj in objects],
+        "object_versions": [obj.version for obj in objects],
+        "sizes": [obj.size_bytes for obj in objects],
+        "modified": [obj.modified_at for obj in objects],
+    }
+
+
+def content_of_documents(conn: Connection, ids: Sequence[int]) -> dict[int, bytes]:
+    """The newest content hash of each document that has one."""
+    rows = conn.execute(statements("manifest")["content_of_documents"], {"ids": list(ids)})
+    return {row["id"]: bytes(row["content_hash"]) for row in rows}
+
+
+def rename_document(conn: Connection, scope: Scope, document_id: int, uri: str) -> None:
+    """Give a vanished document its new name; it keeps its versions, chunks and search rows."""
+    sql = statements("manifest")
+    conn.execute(sql["drop_tombstone"], {"source_id": scope.source_id, "uri": uri})
+    conn.execute(sql["rename_document"], {"id": document_id, "uri": uri})
+
+
+def delete_documents(conn: Connection, ids: Sequence[int]) -> int:
+    """Tombstone the documents and take them out of search; returns how many were live."""
+    row = conn.execute(statements("manifest")["delete_documents"], {"ids": list(ids)}).fetchone()
+    assert row is not None
+    return int(row["documents"])
+
+
+def hold_deletions(conn: Connection, scope: Scope, ids: Sequence[int]) -> None:
+    """Trip the breaker: the documents are marked missing and stay in search."""
+    sql = statements("manifest")
+    conn.execute(sql["mark_missing"], {"ids": list(ids)})
+    conn.execute(sql["trip_breaker"], {"source_id": scope.source_id, "documents": len(ids)})
+
+
+def clear_breaker(conn: Connection, scope: Scope) -> None:
+    """No deletion is held back any more."""
+    conn.execute(statements("manifest")["clear_breaker"], {"source_id": scope.source_id})
+
+
+def is_confirmed(conn: Connection, scope: Scope, confirm_s: float) -> bool:
+    """Whether an operator, or this later complete listing, confirms the held-back deletions."""
+    parameters = {"source_id": scope.source_id, "confirm_s": confirm_s}
+    row = conn.execute(statements("manifest")["breaker"], parameters).fetchone()
+    return row is not None and bool(row["is_confirmed"])
+
+
+def confirm_deletions(conn: Connection, collection_id: int) -> list[tuple[str, int]]:
+    """Let held-back deletions through; returns (source uri, documents) of each that waited."""
+    parameters = {"collection_id": collection_id}
+    rows = conn.execute(statements("manifest")["confirm_deletions"], parameters)
+    return [(row["uri"], row["breaker_documents"]) for row in rows]
+
+
+def mark_listed(conn: Connection, scope: Scope) -> None:
+    """A complete listing of the source was reconciled now."""
+    conn.execute(statements("manifest")["listed"], {"source_id": scope.source_id})
+
+
+def lock_shard(conn: Connection, collection_id: int, shard: int) -> None:
+    """Hold the shard's registrar lock until the transaction ends."""
+    parameters = {"collection_id": collection_id, "shard": shard}
+    conn.execute(statements("manifest")["lock_shard"], parameters)

@@ -1,0 +1,179 @@
+-- name: unparsed
+-- Newest versions of a shard without parsed text under this parser, not barred by a dead letter.
+select document.id as document_id, document_version.id as version_id, document.uri,
+    document_version.content_hash, document_version.etag, document_version.object_version,
+    document_version.size_bytes, document_version.modified_at, source.uri as source_uri
+from document
+join document_version on document_version.id = document.version_id
+join source on source.id = document.source_id
+where document.collection_id = %(collection_id)s and document.shard = %(shard)s
+    and document.deleted_at is null
+    and document_version.id > %(after)s
+    and not exists (
+        select from parsed
+        where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+            and parsed.content_hash = document_version.content_hash)
+    and not exists (
+        select from dead_letter
+        where dead_letter.version_id = document_version.id and dead_letter.stage = 'parse'
+            and dead_letter.resolved_at is null
+            and dead_letter.fingerprint = %(fingerprint)s
+            and (dead_letter.next_retry_at is null or dead_letter.next_retry_at > now()))
+order by document_version.id
+limit %(limit)s
+
+-- name: insert_parsed
+-- Keep parsed text by content; a repeat changes nothing.
+insert into parsed (
+    namespace_id, parser_id, content_hash, text, blocks, media_type, page_count, title, author,
+    language, source_created_at, is_partial, warnings, suspicion, parser, metadata, word_count,
+    seconds, run_id
+)
+values (
+    %(namespace_id)s, %(parser_id)s, %(content_hash)s, %(text)s, %(blocks)s, %(media_type)s,
+    %(page_count)s, %(title)s, %(author)s, %(language)s, %(source_created_at)s, %(is_partial)s,
+    %(warnings)s, %(suspicion)s, %(parser)s, %(metadata)s, %(word_count)s, %(seconds)s, %(run_id)s
+)
+on conflict (namespace_id, parser_id, content_hash) do nothing
+
+-- name: resolve_parsed
+-- Versions of a shard whose content is parsed now need neither letter nor lease any more.
+with done as (
+    select document.id as document_id, document_version.id as version_id
+    from document
+    join document_version on document_version.id = document.version_id
+    join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+        and parsed.content_hash = document_version.content_hash
+    join dead_letter on dead_letter.document_id = document.id and dead_letter.stage = 'parse'
+        and dead_letter.resolved_at is null
+    where document.collection_id = %(collection_id)s and document.shard = %(shard)s
+)
+update dead_letter set resolved_at = now() from done
+where dead_letter.document_id = done.document_id and dead_letter.stage = 'parse'
+    and dead_letter.resolved_at is null
+
+-- name: uncut
+-- Parsed texts that a shard's documents use and that this chunker has not cut.
+select distinct on (parsed.id) parsed.id as parsed_id, parsed.text, parsed.blocks,
+    parsed.media_type, parsed.page_count, parsed.title
+from document
+join document_version on document_version.id = document.version_id
+join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+    and parsed.content_hash = document_version.content_hash
+where document.collection_id = %(collection_id)s and document.shard = %(shard)s
+    and document.deleted_at is null
+    and parsed.id > %(after)s
+    and not exists (
+        select from chunk_set
+        where chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s)
+order by parsed.id
+limit %(limit)s
+
+-- name: insert_chunk_sets
+-- Heads of parsed texts' chunks; no row for those where another worker was first.
+insert into chunk_set (parsed_id, chunker_id, chunk_count, token_count, run_id)
+select parsed_id, %(chunker_id)s, chunk_count, token_count, %(run_id)s
+from unnest(%(parsed_ids)s::bigint[], %(chunk_counts)s::int[], %(token_counts)s::int[])
+    as item (parsed_id, chunk_count, token_count)
+on conflict (parsed_id, chunker_id) do nothing
+returning id, parsed_id
+
+-- name: copy_chunks
+-- Chunks in one binary stream.
+copy chunk (
+    chunk_set_id, ordinal, start_char, end_char, text, tokens, headings, page_first, page_last,
+    context, embedded_hash
+) from stdin (format binary)
+
+-- name: sets_to_embed
+-- Chunk sets of a shard's documents with a text this model has not seen in the namespace.
+select distinct cut_document.chunk_set_id
+from cut_document
+join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
+left join embedding on embedding.namespace_id = %(namespace_id)s
+    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
+where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+    and embedding.embedded_hash is null
+order by 1
+
+-- name: texts_to_embed
+-- The texts of these chunk sets without a vector, each once.
+select distinct on (chunk.embedded_hash) chunk.embedded_hash, chunk.context || chunk.text as text
+from chunk
+left join embedding on embedding.namespace_id = %(namespace_id)s
+    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
+where chunk.chunk_set_id = any(%(sets)s) and embedding.embedded_hash is null
+order by chunk.embedded_hash
+
+-- name: lock_namespace
+-- One writer of content-addressed rows per namespace, for the length of a transaction.
+select pg_advisory_xact_lock(-%(namespace_id)s)
+
+-- name: known_embeddings
+-- Which of these texts got a vector meanwhile.
+select embedded_hash from embedding
+where namespace_id = %(namespace_id)s and model_id = %(model_id)s
+    and embedded_hash = any(%(hashes)s)
+
+-- name: copy_embeddings
+-- Vectors in one binary stream.
+copy embedding (namespace_id, model_id, embedded_hash, vector) from stdin (format binary)
+
+-- name: embedding_faults
+-- What must never be: vectors of the wrong dimension or length (of those the shard's chunks use).
+select
+    count(*) as checked,
+    count(*) filter (where vector_dims(embedding.vector) <> %(dimension)s) as wrong_dimension,
+    count(*) filter (where abs(l2_norm(embedding.vector) - 1) > 0.01) as not_unit
+from cut_document
+join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
+join embedding on embedding.namespace_id = %(namespace_id)s
+    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
+where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+
+-- name: stage_counts
+-- How far the documents of a shard have come, for checks and status.
+select
+    count(*) as documents,
+    count(*) filter (where document.version_id is not null) as registered,
+    count(parsed.id) as parsed,
+    count(*) filter (where parsed.is_partial) as partial,
+    count(*) filter (where parsed.id is not null and parsed.word_count = 0) as empty,
+    count(chunk_set.id) as cut,
+    count(*) filter (where chunk_set.chunk_count = 0) as without_chunks,
+    coalesce(sum(chunk_set.chunk_count), 0) as chunks,
+    coalesce(sum(chunk_set.token_count), 0) as tokens,
+    coalesce(sum(document.size_bytes), 0) as bytes
+from document
+left join document_version on document_version.id = document.version_id
+left join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+    and parsed.content_hash = document_version.content_hash
+left join chunk_set on chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s
+where document.collection_id = %(collection_id)s and document.shard = %(shard)s
+    and document.deleted_at is null
+
+-- name: chunk_bounds
+-- Sizes of the shard's chunks, for the check that they fit the model.
+select
+    count(*) as chunks,
+    coalesce(min(chunk.tokens), 0) as smallest,
+    coalesce(max(chunk.tokens), 0) as largest,
+    count(*) filter (where chunk.tokens > %(max_tokens)s) as too_large,
+    count(*) filter (where btrim(chunk.text) = '') as blank
+from cut_document
+join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
+where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+
+-- name: chunk_preview
+-- A few chunks of the shard, newest documents first.
+select cut_document.uri, chunk.ordinal, chunk.tokens, chunk.headings, chunk.page_first,
+    left(chunk.text, 160) as text
+from cut_document
+join chunk on chunk.chunk_set_id = cut_document.chunk_set_id and chunk.ordinal < 2
+where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+order by cut_document.version_id desc, chunk.ordinal
+limit %(limit)s

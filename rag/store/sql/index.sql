@@ -1,0 +1,210 @@
+-- name: find_generation
+-- The generation of a collection under one configuration, unless it is retired.
+select id, state from generation
+where collection_id = %(collection_id)s and parser_id = %(parser_id)s
+    and chunker_id = %(chunker_id)s and model_id = %(model_id)s and state <> 'retired'
+
+-- name: create_generation
+-- A generation of a new configuration; live at once when the collection has none yet.
+insert into generation (collection_id, parser_id, chunker_id, model_id, state, promoted_at, run_id)
+select
+    collection.id, %(parser_id)s, %(chunker_id)s, %(model_id)s,
+    case when collection.live_generation_id is null then 'live' else 'building' end,
+    case when collection.live_generation_id is null then now() end, %(run_id)s
+from collection where collection.id = %(collection_id)s
+returning id, state
+
+-- name: lock_collection
+-- Serialise changes of a collection's generations.
+select live_generation_id from collection where id = %(collection_id)s for update
+
+-- name: point_to
+-- Move the live pointer.
+update collection set live_generation_id = %(generation_id)s where id = %(collection_id)s
+
+-- name: retire_live
+-- The generation that served until now.
+update generation set state = 'retired', retired_at = now()
+where collection_id = %(collection_id)s and state = 'live' and id <> %(generation_id)s
+
+-- name: make_live
+-- The generation that serves from now on.
+update generation set state = 'live', promoted_at = now(), retired_at = null
+where id = %(generation_id)s
+
+-- name: documents_behind
+-- Live, unfailed documents of the whole collection that a generation does not serve yet.
+select count(*) as documents
+from document
+left join publication on publication.generation_id = %(generation_id)s
+    and publication.document_id = document.id
+where document.collection_id = %(collection_id)s and document.deleted_at is null
+    and document.version_id is not null
+    and publication.version_id is distinct from document.version_id
+    and not exists (
+        select from dead_letter
+        where dead_letter.document_id = document.id and dead_letter.resolved_at is null)
+
+-- name: to_publish
+-- Documents whose newest version is cut and not what the generation serves.
+select cut_document.document_id
+from cut_document
+left join publication on publication.generation_id = %(generation_id)s
+    and publication.document_id = cut_document.document_id
+where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+    and (publication.version_id, publication.chunk_set_id)
+        is distinct from (cut_document.version_id, cut_document.chunk_set_id)
+order by 1
+
+-- name: lock_documents
+-- Hold these documents still: no registration or deletion comes between reading and publishing.
+select id from document where id = any(%(ids)s) order by id for update
+
+-- name: ready
+-- Of these documents, those that are whole (each chunk has its vector) and newer than what is
+-- served: the compare of compare-and-set.
+create temporary table ready on commit drop as
+select cut_document.document_id, cut_document.version_id, cut_document.chunk_set_id,
+    cut_document.chunk_count
+from cut_document
+left join publication on publication.generation_id = %(generation_id)s
+    and publication.document_id = cut_document.document_id
+where cut_document.document_id = any(%(ids)s)
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+    and coalesce(publication.version_id, 0) <= cut_document.version_id
+    and not exists (
+        select from chunk
+        left join embedding on embedding.namespace_id = %(namespace_id)s
+            and embedding.model_id = %(model_id)s
+            and embedding.embedded_hash = chunk.embedded_hash
+        where chunk.chunk_set_id = cut_document.chunk_set_id
+            and embedding.embedded_hash is null)
+
+-- name: unpublish
+-- The rows that are about to be replaced.
+delete from search_row using ready
+where search_row.generation_id = %(generation_id)s
+    and search_row.document_id = ready.document_id
+
+-- name: publish_rows
+-- The search rows of whole documents, made by the server from chunks and vectors.
+insert into search_row
+    (generation_id, document_id, ordinal, chunk_set_id, tokens, vector, lexemes)
+select %(generation_id)s, ready.document_id, chunk.ordinal, chunk.chunk_set_id, chunk.tokens,
+    embedding.vector, to_tsvector(%(language)s::regconfig, chunk.context || chunk.text)
+from ready
+join chunk on chunk.chunk_set_id = ready.chunk_set_id
+join embedding on embedding.namespace_id = %(namespace_id)s
+    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
+
+-- name: publish_documents
+-- Set what the generation serves, in the same transaction as the rows.
+insert into publication
+    (generation_id, document_id, version_id, chunk_set_id, chunk_count, run_id)
+select %(generation_id)s, document_id, version_id, chunk_set_id, chunk_count, %(run_id)s
+from ready
+on conflict (generation_id, document_id) do update set
+    version_id = excluded.version_id, chunk_set_id = excluded.chunk_set_id,
+    chunk_count = excluded.chunk_count, published_at = now(), run_id = excluded.run_id
+returning document_id, chunk_count
+
+-- name: parity
+-- What must never be: publications whose rows differ from their count, rows without publication,
+-- publications of deleted documents.
+select
+    (select count(*) from publication where generation_id = %(generation_id)s) as documents,
+    (select coalesce(sum(chunk_count), 0) from publication
+     where generation_id = %(generation_id)s) as chunks_promised,
+    (select count(*) from search_row where generation_id = %(generation_id)s) as chunks_served,
+    (select count(*) from (
+        select publication.document_id from publication
+        left join search_row on search_row.generation_id = publication.generation_id
+            and search_row.document_id = publication.document_id
+            and search_row.chunk_set_id = publication.chunk_set_id
+        where publication.generation_id = %(generation_id)s
+        group by publication.document_id, publication.chunk_count
+        having count(search_row.ordinal) <> publication.chunk_count
+    ) as broken) as broken_documents,
+    (select count(*) from search_row
+     where search_row.generation_id = %(generation_id)s and not exists (
+        select from publication
+        where publication.generation_id = search_row.generation_id
+            and publication.document_id = search_row.document_id)) as orphan_rows,
+    (select count(*) from publication
+     join document on document.id = publication.document_id
+     where publication.generation_id = %(generation_id)s
+        and document.deleted_at is not null) as deleted_documents
+
+-- name: search
+-- Dense and lexical lists of one collection's live generation, fused by reciprocal rank
+-- (score = sum of 1 / (60 + rank)); the lexical list is BM25 (k1 = 1.5, b = 0.75), exact.
+with scope as (
+    select collection.live_generation_id as generation_id, collection.language
+    from collection join namespace on namespace.id = collection.namespace_id
+    where namespace.name = %(namespace)s and collection.name = %(collection)s
+), dense as (
+    select document_id, ordinal, similarity,
+        row_number() over (order by similarity desc, document_id, ordinal) as rank
+    from (
+        select search_row.document_id, search_row.ordinal,
+            1 - (search_row.vector <=> %(vector)s::halfvec) as similarity
+        from search_row, scope
+        where search_row.generation_id = scope.generation_id and %(use_dense)s
+        order by search_row.vector <=> %(vector)s::halfvec
+        limit %(depth)s
+    ) as nearest
+), term as (
+    select lexeme
+    from scope, unnest(to_tsvector(scope.language, %(query)s)) as word (lexeme, positions, weights)
+    where %(use_lexical)s
+), any_term as (
+    select string_agg(quote_literal(lexeme), ' | ')::tsquery as wanted from term
+), corpus as (
+    select count(*)::float8 as rows, greatest(avg(search_row.tokens), 1)::float8 as mean_tokens
+    from search_row, scope
+    where search_row.generation_id = scope.generation_id and %(use_lexical)s
+), occurrence as (
+    select search_row.document_id, search_row.ordinal, search_row.tokens, word.lexeme,
+        coalesce(cardinality(word.positions), 1)::float8 as times
+    from scope, any_term
+    join search_row on search_row.lexemes @@ any_term.wanted
+    cross join lateral unnest(search_row.lexemes) as word (lexeme, positions, weights)
+    where search_row.generation_id = scope.generation_id
+        and word.lexeme in (select lexeme from term)
+), weight as (
+    select lexeme, ln(1 + (corpus.rows - count(*) + 0.5) / (count(*) + 0.5)) as idf
+    from occurrence, corpus group by lexeme, corpus.rows
+), lexical as (
+    select document_id, ordinal, bm25,
+        row_number() over (order by bm25 desc, document_id, ordinal) as rank
+    from (
+        select occurrence.document_id, occurrence.ordinal,
+            sum(weight.idf * occurrence.times * 2.5 / (occurrence.times
+                + 1.5 * (0.25 + 0.75 * occurrence.tokens / corpus.mean_tokens))) as bm25
+        from corpus, occurrence join weight on weight.lexeme = occurrence.lexeme
+        group by occurrence.document_id, occurrence.ordinal
+        order by 3 desc
+        limit %(depth)s
+    ) as best
+), fused as (
+    select document_id, ordinal, dense.rank as dense_rank, lexical.rank as bm25_rank, similarity,
+        bm25,
+        coalesce(1.0 / (60 + dense.rank), 0) + coalesce(1.0 / (60 + lexical.rank), 0) as score
+    from dense full outer join lexical using (document_id, ordinal)
+    order by score desc, document_id, ordinal
+    limit %(limit)s
+)
+select
+    fused.*, scope.generation_id, document.uri, parsed.title, chunk.text, chunk.headings,
+    chunk.page_first, document_version.content_hash, publication.published_at
+from scope
+left join fused on true
+left join document on document.id = fused.document_id
+left join publication on publication.generation_id = scope.generation_id
+    and publication.document_id = fused.document_id
+left join document_version on document_version.id = publication.version_id
+left join chunk on chunk.chunk_set_id = publication.chunk_set_id and chunk.ordinal = fused.ordinal
+left join chunk_set on chunk_set.id = publication.chunk_set_id
+left join parsed on parsed.id = chunk_set.parsed_id
+order by fused.score desc nulls last, fused.document_id, fused.ordinal

@@ -1,0 +1,155 @@
+-- name: create_listing
+-- A place for one listing, for the length of a transaction.
+create temporary table listing (
+    uri text primary key, etag text, object_version text, size_bytes bigint,
+    modified_at timestamptz
+) on commit drop
+
+-- name: copy_listing
+-- Load the listing in one stream.
+copy listing (uri, etag, object_version, size_bytes, modified_at) from stdin
+
+-- name: diff
+-- What differs between the listing and the manifest of one shard, a row per object. 'waiting' is
+-- an object that could not be fetched, has not changed, and is not due for another try.
+select
+    listing.uri, listing.etag, listing.object_version, listing.size_bytes, listing.modified_at,
+    document.id as document_id,
+    case
+        when failed.id is not null and failed.fingerprint = coalesce(listing.etag, '')
+            and (failed.next_retry_at is null or failed.next_retry_at > now()) then 'waiting'
+        when document.version_id is null or document.deleted_at is not null then 'new'
+        when document.etag is distinct from listing.etag
+            or document.object_version is distinct from listing.object_version
+            or document.size_bytes is distinct from listing.size_bytes then 'changed'
+        else 'touched'
+    end as change
+from listing
+left join document on document.source_id = %(source_id)s and document.uri = listing.uri
+left join dead_letter as failed
+    on failed.document_id = document.id and failed.stage = 'fetch' and failed.resolved_at is null
+where document.id is null
+    or document.deleted_at is not null
+    or failed.id is not null
+    or (document.etag, document.object_version, document.size_bytes, document.modified_at)
+        is distinct from
+        (listing.etag, listing.object_version, listing.size_bytes, listing.modified_at)
+union all
+select
+    document.uri, document.etag, document.object_version, document.size_bytes,
+    document.modified_at, document.id, 'vanished'
+from document
+where document.source_id = %(source_id)s and document.shard = any(%(shards)s)
+    and document.deleted_at is null
+    and not exists (select from listing where listing.uri = document.uri)
+order by 1
+
+-- name: count_documents
+-- Documents of one source and its shards that are not deleted.
+select count(*) as documents from document
+where source_id = %(source_id)s and shard = any(%(shards)s) and deleted_at is null
+
+-- name: upsert_documents
+-- Make or revive the manifest rows of one batch; the look itself is recorded later.
+insert into document (collection_id, source_id, shard, uri)
+select %(collection_id)s, %(source_id)s, %(shard)s, item.uri
+from unnest(%(uris)s::text[]) as item (uri)
+on conflict (source_id, uri) do update set deleted_at = null, missing_since = null
+returning id, uri
+
+-- name: insert_versions
+-- A new version for each document of the batch whose content differs from its newest version.
+insert into document_version
+    (document_id, content_hash, etag, object_version, size_bytes, modified_at, run_id)
+select
+    document.id, item.content_hash, item.etag, item.object_version, item.size_bytes,
+    item.modified_at, %(run_id)s
+from unnest(
+    %(uris)s::text[], %(hashes)s::bytea[], %(etags)s::text[], %(object_versions)s::text[],
+    %(sizes)s::bigint[], %(modified)s::timestamptz[]
+) as item (uri, content_hash, etag, object_version, size_bytes, modified_at)
+join document on document.source_id = %(source_id)s and document.uri = item.uri
+left join document_version as current on current.id = document.version_id
+where current.content_hash is distinct from item.content_hash
+returning document_id
+
+-- name: record_look
+-- Take over what the listing said of each document of the batch, and its newest version.
+update document set
+    etag = item.etag, object_version = item.object_version, size_bytes = item.size_bytes,
+    modified_at = item.modified_at, missing_since = null,
+    version_id = (
+        select max(document_version.id) from document_version
+        where document_version.document_id = document.id)
+from unnest(
+    %(uris)s::text[], %(etags)s::text[], %(object_versions)s::text[], %(sizes)s::bigint[],
+    %(modified)s::timestamptz[]
+) as item (uri, etag, object_version, size_bytes, modified_at)
+where document.source_id = %(source_id)s and document.uri = item.uri
+
+-- name: content_of_documents
+-- The newest content hash of the named documents, to recognise renames.
+select document.id, document_version.content_hash
+from document join document_version on document_version.id = document.version_id
+where document.id = any(%(ids)s)
+
+-- name: rename_document
+-- A vanished document found again under another name keeps its identity and all that hangs on it.
+update document set uri = %(uri)s, missing_since = null where id = %(id)s
+
+-- name: drop_tombstone
+-- A renamed document takes the place of an older tombstone of the same name.
+delete from document
+where source_id = %(source_id)s and uri = %(uri)s and deleted_at is not null
+
+-- name: delete_documents
+-- Tombstones: the documents leave search in the same transaction.
+with gone as (
+    update document set deleted_at = now() where id = any(%(ids)s) and deleted_at is null
+    returning id
+), rows_gone as (
+    delete from search_row where document_id in (select id from gone)
+), publications_gone as (
+    delete from publication where document_id in (select id from gone)
+), letters_closed as (
+    update dead_letter set resolved_at = now()
+    where document_id in (select id from gone) and resolved_at is null
+)
+select count(*) as documents from gone
+
+-- name: mark_missing
+-- Documents a complete listing lacks, while the breaker holds.
+update document set missing_since = coalesce(missing_since, now()) where id = any(%(ids)s)
+
+-- name: trip_breaker
+-- Remember since when, and for how many documents, deletions are held back.
+update source set breaker_since = coalesce(breaker_since, now()), breaker_documents = %(documents)s
+where id = %(source_id)s
+
+-- name: clear_breaker
+-- Nothing is held back any more.
+update source set breaker_since = null, breaker_documents = null, deletions_confirmed_at = null
+where id = %(source_id)s and breaker_since is not null
+
+-- name: breaker
+-- Whether held-back deletions are confirmed: by an operator, or by a later complete listing.
+select
+    breaker_since is not null and (
+        deletions_confirmed_at >= breaker_since
+        or breaker_since < now() - make_interval(secs => %(confirm_s)s)
+    ) as is_confirmed
+from source where id = %(source_id)s
+
+-- name: confirm_deletions
+-- An operator lets the held-back deletions of a collection through.
+update source set deletions_confirmed_at = now()
+where collection_id = %(collection_id)s and breaker_since is not null
+returning uri, breaker_documents
+
+-- name: listed
+-- When the source was last listed to its end.
+update source set listed_at = now() where id = %(source_id)s
+
+-- name: lock_shard
+-- One registrar per shard at a time, for the length of a transaction.
+select pg_advisory_xact_lock(%(collection_id)s, %(shard)s)
