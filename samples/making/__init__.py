@@ -1,0 +1,1 @@
+"""Turns the text files under ``sources`` into the binary sample documents."""
