@@ -8,6 +8,7 @@ from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
 from rag.store import content
 from rag.store.content import Build
+from rag.store.statistics import refresh_statistics
 
 # documents per batch: enough texts to sort by length, few enough to keep memory flat
 BATCH = 250
@@ -32,8 +33,11 @@ def embed_chunks(shop: Workshop, shard: Shard) -> StageReport:
 
 def _embed(shop: Workshop, build: Build, sets: list[int]) -> int:
     rows = content.select(shop.conn, "texts_to_embed", build, sets=sets)
-    if not rows:
-        return 0
-    vectors = shop.embedder.embed([row["text"] for row in rows])
-    hashes = [bytes(row["embedded_hash"]) for row in rows]
-    return content.insert_embeddings(shop.conn, build, hashes, vectors)
+    embedded = 0
+    if rows:
+        vectors = shop.embedder.embed([row["text"] for row in rows])
+        hashes = [bytes(row["embedded_hash"]) for row in rows]
+        embedded = content.insert_embeddings(shop.conn, build, hashes, vectors)
+        refresh_statistics(shop.conn)
+    content.mark_embedded(shop.conn, build, sets)
+    return embedded

@@ -17,6 +17,7 @@ from rag.store import collections, content, ledger
 from rag.store.collections import Collection
 from rag.store.content import Build
 from rag.store.database import Connection
+from rag.store.statistics import refresh_statistics
 
 Progress = Callable[[str, int, int], None]
 
@@ -92,6 +93,7 @@ def recorded_stage(shop: Workshop, shard: Shard, stage: str) -> Iterator[StageRe
     report = StageReport(stage)
     started = time.perf_counter()
     yield report
+    refresh_statistics(shop.conn)
     report.seconds = time.perf_counter() - started
     collection = shop.collection(shard)
     letters = ledger.open_letters(shop.conn, collection.id, [shard.index])

@@ -146,6 +146,11 @@ def _copy_chunks(conn: Connection, texts: Sequence[tuple[int, CutText]]) -> None
                 ))  # fmt: skip
 
 
+def mark_embedded(conn: Connection, build: Build, sets: Sequence[int]) -> None:
+    """Mark those of these chunk sets that lack no vector: documents made of them are whole."""
+    conn.execute(statements("content")["mark_embedded"], {**asdict(build), "sets": list(sets)})
+
+
 def insert_embeddings(
     conn: Connection, build: Build, hashes: Sequence[bytes], vectors: NDArray[np.float32]
 ) -> int:

@@ -65,8 +65,7 @@ def publish(
         "run_id": run_id,
     }
     with conn.transaction():
-        conn.execute(sql["lock_documents"], parameters)
-        for step in ("ready", "unpublish", "publish_rows"):
+        for step in ("lock_documents", "ready", "unpublish", "publish_rows"):
             conn.execute(sql[step], parameters)
         return conn.execute(sql["publish_documents"], parameters).fetchall()
 

@@ -1,6 +1,6 @@
 -- The whole schema as it stands. It must equal the sum of migrations/versions (a test compares).
--- Words: docs/glossary.md. Every content-addressed key begins with the namespace: reuse never
--- crosses tenants.
+-- Words: docs/glossary.md. Every content-addressed key names the namespace: reuse never crosses
+-- tenants.
 
 create extension if not exists vector;
 
@@ -137,7 +137,15 @@ create table embedding (
     embedded_hash bytea not null,
     vector halfvec not null,
     created_at timestamptz not null default now(),
-    primary key (namespace_id, model_id, embedded_hash)
+    -- the hash first: it alone is selective, and the planner knows that without statistics
+    primary key (embedded_hash, namespace_id, model_id)
+);
+
+-- Chunk sets whose every text has its vector under a model: what makes a document whole.
+create table embedded_set (
+    chunk_set_id bigint not null references chunk_set on delete cascade,
+    model_id int not null references fingerprint,
+    primary key (chunk_set_id, model_id)
 );
 
 -- One searchable build of a collection under one configuration.
@@ -183,7 +191,8 @@ create table search_row (
     tokens int not null,
     vector halfvec not null,
     lexemes tsvector not null,
-    primary key (generation_id, document_id, ordinal)
+    -- the included column lets parity be counted from the index alone
+    primary key (generation_id, document_id, ordinal) include (chunk_set_id)
 ) partition by list (generation_id);
 create table search_row_shared partition of search_row default;
 create index search_row_lexemes on search_row using gin (lexemes);

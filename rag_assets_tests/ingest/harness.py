@@ -18,7 +18,6 @@ from rag_assets_tests.fakes import FakeParser, FakeTokenizer
 from rag_assets_tests.fakes_embed import FakeEmbedder
 from rag_assets_tests.fakes_source import FakeSource
 
-
 ACME = CollectionName("acme", "docs")
 
 

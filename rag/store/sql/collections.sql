@@ -30,7 +30,7 @@ select
          where source.collection_id = collection.id), '{}') as sources,
     (select count(*) from document
      where document.collection_id = collection.id and deleted_at is null) as documents,
-    (select coalesce(sum(chunk_count), 0) from publication
+    (select coalesce(sum(chunk_count), 0)::bigint from publication
      where publication.generation_id = collection.live_generation_id) as chunks
 from collection join namespace on namespace.id = collection.namespace_id
 order by 1, 2

@@ -86,25 +86,40 @@ copy chunk (
 ) from stdin (format binary)
 
 -- name: sets_to_embed
--- Chunk sets of a shard's documents with a text this model has not seen in the namespace.
+-- Chunk sets of a shard's documents that are not marked as embedded under this model.
 select distinct cut_document.chunk_set_id
 from cut_document
-join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
-left join embedding on embedding.namespace_id = %(namespace_id)s
-    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
+left join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
+    and embedded_set.model_id = %(model_id)s
 where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
     and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
-    and embedding.embedded_hash is null
+    and embedded_set.chunk_set_id is null
 order by 1
 
 -- name: texts_to_embed
 -- The texts of these chunk sets without a vector, each once.
 select distinct on (chunk.embedded_hash) chunk.embedded_hash, chunk.context || chunk.text as text
 from chunk
-left join embedding on embedding.namespace_id = %(namespace_id)s
-    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
-where chunk.chunk_set_id = any(%(sets)s) and embedding.embedded_hash is null
+where chunk.chunk_set_id = any(%(sets)s)
+    and not exists (
+        select from embedding
+        where embedding.namespace_id = %(namespace_id)s and embedding.model_id = %(model_id)s
+            and embedding.embedded_hash = chunk.embedded_hash)
 order by chunk.embedded_hash
+
+-- name: mark_embedded
+-- Of these chunk sets, mark those that lack no vector.
+insert into embedded_set (chunk_set_id, model_id)
+select chunk_set.id, %(model_id)s
+from chunk_set
+where chunk_set.id = any(%(sets)s)
+    and chunk_set.chunk_count = (
+        select count(*) from chunk
+        join embedding on embedding.namespace_id = %(namespace_id)s
+            and embedding.model_id = %(model_id)s
+            and embedding.embedded_hash = chunk.embedded_hash
+        where chunk.chunk_set_id = chunk_set.id)
+on conflict do nothing
 
 -- name: lock_namespace
 -- One writer of content-addressed rows per namespace, for the length of a transaction.
@@ -143,9 +158,9 @@ select
     count(*) filter (where parsed.id is not null and parsed.word_count = 0) as empty,
     count(chunk_set.id) as cut,
     count(*) filter (where chunk_set.chunk_count = 0) as without_chunks,
-    coalesce(sum(chunk_set.chunk_count), 0) as chunks,
-    coalesce(sum(chunk_set.token_count), 0) as tokens,
-    coalesce(sum(document.size_bytes), 0) as bytes
+    coalesce(sum(chunk_set.chunk_count), 0)::bigint as chunks,
+    coalesce(sum(chunk_set.token_count), 0)::bigint as tokens,
+    coalesce(sum(document.size_bytes), 0)::bigint as bytes
 from document
 left join document_version on document_version.id = document.version_id
 left join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s

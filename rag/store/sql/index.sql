@@ -62,24 +62,19 @@ order by 1
 select id from document where id = any(%(ids)s) order by id for update
 
 -- name: ready
--- Of these documents, those that are whole (each chunk has its vector) and newer than what is
+-- Of these documents, those that are whole (each chunk has its vector) and not older than what is
 -- served: the compare of compare-and-set.
 create temporary table ready on commit drop as
 select cut_document.document_id, cut_document.version_id, cut_document.chunk_set_id,
     cut_document.chunk_count
 from cut_document
+join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
+    and embedded_set.model_id = %(model_id)s
 left join publication on publication.generation_id = %(generation_id)s
     and publication.document_id = cut_document.document_id
 where cut_document.document_id = any(%(ids)s)
     and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
     and coalesce(publication.version_id, 0) <= cut_document.version_id
-    and not exists (
-        select from chunk
-        left join embedding on embedding.namespace_id = %(namespace_id)s
-            and embedding.model_id = %(model_id)s
-            and embedding.embedded_hash = chunk.embedded_hash
-        where chunk.chunk_set_id = cut_document.chunk_set_id
-            and embedding.embedded_hash is null)
 
 -- name: unpublish
 -- The rows that are about to be replaced.
@@ -110,31 +105,27 @@ on conflict (generation_id, document_id) do update set
 returning document_id, chunk_count
 
 -- name: parity
--- What must never be: publications whose rows differ from their count, rows without publication,
--- publications of deleted documents.
+-- What a generation serves, and what must never be: documents whose rows are not exactly those
+-- of their publication, rows without a publication, deleted documents.
 select
-    (select count(*) from publication where generation_id = %(generation_id)s) as documents,
-    (select coalesce(sum(chunk_count), 0) from publication
-     where generation_id = %(generation_id)s) as chunks_promised,
-    (select count(*) from search_row where generation_id = %(generation_id)s) as chunks_served,
-    (select count(*) from (
-        select publication.document_id from publication
-        left join search_row on search_row.generation_id = publication.generation_id
-            and search_row.document_id = publication.document_id
-            and search_row.chunk_set_id = publication.chunk_set_id
-        where publication.generation_id = %(generation_id)s
-        group by publication.document_id, publication.chunk_count
-        having count(search_row.ordinal) <> publication.chunk_count
-    ) as broken) as broken_documents,
-    (select count(*) from search_row
-     where search_row.generation_id = %(generation_id)s and not exists (
-        select from publication
-        where publication.generation_id = search_row.generation_id
-            and publication.document_id = search_row.document_id)) as orphan_rows,
-    (select count(*) from publication
-     join document on document.id = publication.document_id
-     where publication.generation_id = %(generation_id)s
-        and document.deleted_at is not null) as deleted_documents
+    count(distinct publication.document_id) as documents,
+    coalesce(sum(publication.chunk_count), 0)::bigint as chunks_promised,
+    coalesce(sum(served.rows), 0)::bigint as chunks_served,
+    count(distinct publication.document_id) filter (
+        where publication.chunk_count > 0
+            and (served.rows, served.chunk_set_id)
+                is distinct from (publication.chunk_count::bigint, publication.chunk_set_id)
+    ) as broken_documents,
+    coalesce(sum(served.rows) filter (where publication.document_id is null), 0)::bigint
+        as orphan_rows,
+    count(distinct publication.document_id) filter (where document.deleted_at is not null)
+        as deleted_documents
+from (select * from publication where generation_id = %(generation_id)s) as publication
+full join (
+    select document_id, chunk_set_id, count(*) as rows from search_row
+    where generation_id = %(generation_id)s group by document_id, chunk_set_id
+) as served on served.document_id = publication.document_id
+left join document on document.id = publication.document_id
 
 -- name: search
 -- Dense and lexical lists of one collection's live generation, fused by reciprocal rank

@@ -1,0 +1,9 @@
+-- name: flush
+-- Make this session's own changes count in the statistics now.
+select pg_stat_force_next_flush()
+
+-- name: stale_tables
+-- Tables of ours whose statistics are out of date (autovacuum's rule, with its default share).
+select relname as name from pg_stat_user_tables
+where schemaname = current_schema() and n_mod_since_analyze > 500 + 0.1 * n_live_tup
+order by 1
