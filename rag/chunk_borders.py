@@ -7,7 +7,8 @@ import unicodedata
 
 # A full stop counts when no lower-case letter follows; scripts without spaces need none.
 _SENTENCE = re.compile(
-    r"[.!?…؟۔।][\"'”’»)\]]*\s++(?![a-z])|[。！？｡][」』”）]*\s*"  # noqa: RUF001
+    r"[.!?…؟۔।][\"'”’»)\]]*\s++(?![a-z])|"  # noqa: RUF001
+    r"[。！？｡][」』”）]*+\s*+(?![\u200d\ufe0e\ufe0f\u0300-\u036f\u3099\u309a])"  # noqa: RUF001
 )
 _LINE = re.compile(r"\n\s*")
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
@@ -81,7 +82,7 @@ def sentences(text: str) -> list[str]:
 
 def last_word(text: str, low: int, high: int) -> int | None:
     """The last start of a word in (low, high]; an ideograph is a word of its own."""
-    if low < high < len(text) and (text[high - 1] in _SPACE or _is_ideograph(text[high])):
+    if low < high < len(text) and (text[high - 1] in _SPACE or _starts_ideograph(text, high)):
         return high
     found = max(text.rfind(space, low, high) for space in _SPACE) + 1
     return found if found > low else None
@@ -92,7 +93,7 @@ def first_word(text: str, low: int, high: int) -> int | None:
     position = low
     while position < high:
         follows_space = position == 0 or text[position - 1] in _SPACE
-        if not text[position].isspace() and (follows_space or _is_ideograph(text[position])):
+        if not text[position].isspace() and (follows_space or _starts_ideograph(text, position)):
             return position
         position += 1
     return None
@@ -112,7 +113,7 @@ def whole_character(text: str, low: int, high: int) -> int:
 
 def _joins(text: str, position: int) -> bool:
     """True where the characters on both sides of `position` are one to a reader."""
-    if position >= len(text):
+    if not 0 < position < len(text):
         return False
     after, before = text[position], text[position - 1]
     if after < "\u0300":
@@ -138,5 +139,7 @@ def _is_flag_half(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
-def _is_ideograph(character: str) -> bool:
-    return "\u2e80" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff"
+def _starts_ideograph(text: str, position: int) -> bool:
+    character = text[position]
+    is_ideograph = "\u2e80" <= character <= "\u9fff" or "\U00020000" <= character <= "\U0003ffff"
+    return is_ideograph and not _joins(text, position)

@@ -77,11 +77,13 @@ class Packer:
                 start = self._next_start(start, cut, floor, room)
 
     def _room(self, start: int, stop: int) -> _Room:
-        """What the text of a chunk from `start` may take, its context taken off."""
-        index = self._outline.at(start)
-        while index < stop - 1 and self._outline.pieces[index].is_heading:
-            index += 1
-        context = self._contexts.cost(start, self._outline.pieces[index].path)
+        """What the text of a chunk from `start` may take, its context taken off. A chunk may end
+        within the headings it begins with, so each of their paths counts."""
+        context = 0
+        for piece in self._outline.pieces[self._outline.at(start) : stop]:
+            context = max(context, self._contexts.cost(start, piece.path))
+            if not piece.is_heading:
+                break
         return _Room(self._limits.units, max(self._limits.window - context, 1))
 
     def _cut(self, start: int, floor: int, end: int, room: _Room) -> int | None:
@@ -129,12 +131,17 @@ class Packer:
 
     def _plain_cut(self, floor: int, half: int, limit: int) -> int:
         """Between two words, or where a single one does not fit, between two characters."""
-        begin = self._outline.pieces[self._outline.at(limit - 1)].start
-        for low in (max(half, begin), max(floor, begin), floor):
-            word = last_word(self._text, low, limit)
-            if word is not None:
-                return word
-        return whole_character(self._text, floor, limit)
+        piece = self._outline.pieces[self._outline.at(limit - 1)]
+        begin = piece.start
+        if piece.is_table and begin > floor:  # whole rows matter more than the heading above
+            return begin
+        return (
+            last_word(self._text, max(half, begin), limit)
+            or last_word(self._text, max(floor, begin), limit)
+            or self._block_border(floor, limit)
+            or last_word(self._text, floor, limit)
+            or whole_character(self._text, floor, limit)
+        )
 
     def _snapped(self, position: int) -> int:
         """A position in the white space between blocks moves to the next block."""

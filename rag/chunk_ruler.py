@@ -43,7 +43,7 @@ class Ruler:
             return self.tokens(start, end)
         if self._unit == "chars":
             return end - start
-        return bisect_left(self._words, end) - bisect_left(self._words, start)
+        return bisect_left(self._words, end) - bisect_left(self._words, start) + self._rest(start)
 
     def reach(self, start: int, units: int, tokens: int) -> int:
         """The furthest end of a span from `start` that keeps to both lengths."""
@@ -55,7 +55,9 @@ class Ruler:
         if self._unit == "chars":
             return min(furthest, start + units)
         if self._unit == "words":
-            return min(furthest, _forward(self._words, start, units, len(self.text)))
+            return min(
+                furthest, _forward(self._words, start, units - self._rest(start), len(self.text))
+            )
         return furthest
 
     def back(self, end: int, units: int, tokens: int) -> int:
@@ -67,6 +69,11 @@ class Ruler:
         if self._unit == "words":
             return max(earliest, _backward(self._words, end, units))
         return earliest
+
+    def _rest(self, start: int) -> int:
+        """1 in the middle of a word, whose rest counts as a word; else 0."""
+        around = self.text[max(start - 1, 0) : start + 1]
+        return int(len(around) == 2 and not around[0].isspace() and not around[1].isspace())
 
     def _at_most(self, units: int, tokens: int) -> int:
         return min(units, tokens) if self._unit == "tokens" else tokens

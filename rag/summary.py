@@ -48,9 +48,7 @@ def _scores(words: list[list[str]]) -> list[float]:
     weights = {
         word: log1p(count) * log(1 + len(words) / spread[word]) for word, count in uses.items()
     }
-    return [
-        _score(sentence, weights, index / len(words)) for index, sentence in enumerate(words)
-    ]
+    return [_score(sentence, weights, index / len(words)) for index, sentence in enumerate(words)]
 
 
 def _score(words: list[str], weights: dict[str, float], place: float) -> float:

@@ -147,8 +147,12 @@ def _copy_chunks(conn: Connection, texts: Sequence[tuple[int, CutText]]) -> None
 
 
 def mark_embedded(conn: Connection, build: Build, sets: Sequence[int]) -> None:
-    """Mark those of these chunk sets that lack no vector: documents made of them are whole."""
-    conn.execute(statements("content")["mark_embedded"], {**asdict(build), "sets": list(sets)})
+    """Mark those of these chunk sets that lack no vector: documents made of them are whole.
+
+    Under the namespace's lock, so that no sweep removes a vector between the look and the mark."""
+    with conn.transaction():
+        conn.execute(statements("content")["lock_namespace"], asdict(build))
+        conn.execute(statements("content")["mark_embedded"], {**asdict(build), "sets": list(sets)})
 
 
 def insert_embeddings(

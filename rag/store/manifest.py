@@ -51,6 +51,7 @@ def diff(conn: Connection, scope: Scope, objects: Iterable[SourceObject]) -> lis
         with conn.cursor().copy(sql["copy_listing"]) as copy:
             for obj in objects:
                 copy.write_row((obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at))
+        conn.execute(sql["leave_out_erased"], {"collection_id": scope.collection_id})
         rows = conn.execute(sql["diff"], scope.parameters).fetchall()
     return [
         Difference(

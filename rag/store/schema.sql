@@ -239,6 +239,41 @@ create table stage_run (
 );
 create index stage_run_by_run on stage_run (run_id);
 
+-- Documents erased on request: only the hash of the name stays, so that they never come back, and
+-- the receipt of what was removed.
+create table erasure (
+    id bigint generated always as identity primary key,
+    collection_id int not null references collection on delete cascade,
+    uri_hash bytea not null check (octet_length(uri_hash) = 32),
+    receipt jsonb not null,
+    erased_at timestamptz not null default now(),
+    unique (collection_id, uri_hash)
+);
+
+-- From any served chunk back to the bytes, the configurations and the runs that made it.
+create view chunk_lineage as
+select
+    namespace.name as namespace, collection.name as collection, generation.id as generation_id,
+    document.id as document_id, document.uri, chunk.ordinal, chunk.text,
+    document_version.id as version_id, encode(document_version.content_hash, 'hex') as content_hash,
+    document_version.etag, document_version.object_version, document_version.modified_at,
+    document_version.run_id as registered_by_run, document_version.registered_at,
+    parser.name as parser, parsed.run_id as parsed_by_run, parsed.parsed_at,
+    chunker.name as chunker, chunk_set.run_id as cut_by_run,
+    model.name as model, publication.run_id as published_by_run, publication.published_at
+from publication
+join generation on generation.id = publication.generation_id
+join collection on collection.id = generation.collection_id
+join namespace on namespace.id = collection.namespace_id
+join document on document.id = publication.document_id
+join document_version on document_version.id = publication.version_id
+join chunk_set on chunk_set.id = publication.chunk_set_id
+join chunk on chunk.chunk_set_id = chunk_set.id
+join parsed on parsed.id = chunk_set.parsed_id
+join fingerprint as parser on parser.id = generation.parser_id
+join fingerprint as chunker on chunker.id = generation.chunker_id
+join fingerprint as model on model.id = generation.model_id;
+
 -- A live document's newest version with its parsed text and chunk set, one row per parser and
 -- chunker that have treated it.
 create view cut_document as

@@ -9,6 +9,11 @@ create temporary table listing (
 -- Load the listing in one stream.
 copy listing (uri, etag, object_version, size_bytes, modified_at) from stdin
 
+-- name: leave_out_erased
+-- Documents erased on request are not seen again.
+delete from listing using erasure
+where erasure.collection_id = %(collection_id)s and erasure.uri_hash = sha256(listing.uri::bytea)
+
 -- name: diff
 -- What differs between the listing and the manifest of one shard, a row per object. 'waiting' is
 -- an object that could not be fetched, has not changed, and is not due for another try.

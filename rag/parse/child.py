@@ -1,0 +1,106 @@
+"""The parser child: reads requests from stdin, answers with sealed results on stdout.
+
+Started by the pool as `python -m rag.parse.child <json>`. Confines itself before it reads anything
+of a document; parses one file at a time; keeps docling imported between files. Whatever happens to
+a document here becomes a RagError in its answer, or the end of this process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from rag.errors import PoisonError, RagError
+from rag.model import ParsedDocument
+from rag.parse import sandbox, wire
+from rag.parse.child_config import ChildConfig
+from rag.parse.limits import MIB
+
+
+def main(argument: str) -> None:
+    """Serve requests until stdin ends."""
+    config = ChildConfig.from_argument(argument)
+    requests, answers = _take_pipes()
+    logging.disable(logging.CRITICAL)  # library logs may quote the document
+    warnings.simplefilter("ignore")
+    if config.artifacts is None:
+        _leave_out_models()
+    holds = sandbox.confine(config.limits, None if config.office else config.temporary)
+    if config.artifacts is None and not config.office:
+        sandbox.limit_address_space(config.limits)
+    _send(answers, wire.pack_json(wire.READY, {"pid": os.getpid(), **holds}))
+    while (frame := wire.read_frame(requests, MIB)) is not None:
+        _serve(json.loads(frame[1]), config, answers)
+
+
+def _serve(request: dict[str, object], config: ChildConfig, answers: BinaryIO) -> None:
+    def report(**progress: int) -> None:
+        _send(answers, wire.pack_json(wire.PROGRESS, progress))
+
+    try:
+        value = wire.document_json(_parse(request, config, report))
+    except RagError as exc:
+        value = wire.error_json(exc)
+    body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    _send(answers, wire.pack(wire.RESULT, wire.seal(str(request["nonce"]), body)))
+
+
+def _parse(
+    request: dict[str, object], config: ChildConfig, report: Callable[..., None]
+) -> ParsedDocument:
+    from rag.parse.convert import parse_file
+
+    passwords = request["passwords"]
+    assert isinstance(passwords, list)
+    try:
+        return parse_file(
+            Path(str(request["path"])),
+            str(request["name"]),
+            tuple(map(str, passwords)),
+            config,
+            report,
+        )
+    except MemoryError as exc:
+        raise PoisonError(
+            "The document needs more memory than allowed: split it, or raise the parser's memory "
+            "limit.",
+            code="parse_memory",
+        ) from exc
+    except RecursionError as exc:
+        raise PoisonError(
+            "The document is nested too deeply to be read: save it again in a simpler form.",
+            code="corrupt_file",
+        ) from exc
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Our ends of the pipes, moved away from 0 and 1 so that a library that prints can not break
+    the protocol."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    return requests, answers
+
+
+def _leave_out_models() -> None:
+    """Without layout models torch is never used, but docling would import it for 2 s and 180 MB."""
+    for name in ("torch", "transformers"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def _send(answers: BinaryIO, frame: bytes) -> None:
+    answers.write(frame)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

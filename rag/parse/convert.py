@@ -1,0 +1,150 @@
+"""One file, from its bytes to a ParsedDocument. Runs in the child, after the sandbox is closed."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from rag.errors import PoisonError, PolicyError, RagError
+from rag.model import BlockKind, ParsedDocument
+from rag.parse import archives
+from rag.parse.child_config import ChildConfig
+from rag.parse.cleaning import CleaningConfig, HiddenCharacters, clean, hidden_characters
+from rag.parse.declarative import convert_declarative
+from rag.parse.filetypes import MEDIA_TYPES, FileType
+from rag.parse.limits import ParseLimits
+from rag.parse.pieces import Content, Piece, join
+from rag.parse.preflight import Preflight, inspect
+
+_LEGACY = frozenset({FileType.DOC, FileType.XLS, FileType.PPT, FileType.RTF})
+
+
+def parse_file(
+    path: Path,
+    name: str,
+    passwords: tuple[str, ...],
+    config: ChildConfig,
+    report: Callable[..., None],
+) -> ParsedDocument:
+    """The document in `path`. Raises RagError only, as long as memory and time last."""
+    found = inspect(path, name, passwords, config.limits)
+    if found.pages:
+        report(pages=found.pages)
+    try:
+        content = _convert(path, found, config, report)
+    except (RagError, MemoryError, RecursionError):
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, SyntaxError, ValueError) as exc:
+        raise archives.corrupt(f"reading it as {found.file_type} failed ({_brief(exc)})") from exc
+    return finish(content, found, config.limits, config.cleaning)
+
+
+def _convert(
+    path: Path,
+    found: Preflight,
+    config: ChildConfig,
+    report: Callable[..., None],
+) -> Content:
+    kind = found.file_type
+    if kind is FileType.PDF:
+        from rag.parse.pdf import convert_pdf
+
+        return convert_pdf(path, found.password, config.artifacts, report)
+    if kind is FileType.IMAGE:
+        raise _no_text(kind)
+    if kind in _LEGACY:
+        from rag.parse.legacy import convert_legacy
+
+        return convert_legacy(path, kind, config)
+    return _convert_bytes(path.read_bytes(), kind)
+
+
+def _convert_bytes(data: bytes, kind: FileType) -> Content:
+    from rag.parse.mail import convert_eml, convert_msg
+    from rag.parse.plaintext import convert_text
+    from rag.parse.web import convert_html
+
+    if kind is FileType.TEXT:
+        return convert_text(data)
+    if kind is FileType.HTML:
+        return convert_html(data)
+    if kind is FileType.EML:
+        return convert_eml(data, convert_html)
+    if kind is FileType.MSG:
+        return convert_msg(data, convert_html)
+    if kind is FileType.CSV:
+        from rag.parse.delimited import convert_csv
+
+        return convert_csv(data)
+    return convert_declarative(data, kind)
+
+
+def finish(
+    content: Content, found: Preflight, limits: ParseLimits, cleaning: CleaningConfig
+) -> ParsedDocument:
+    """The content cleaned, measured and placed. Raises PoisonError (`no_text`) and PolicyError
+    (`text_too_large`)."""
+    size = sum(len(piece.text) for piece in content.pieces)
+    if size > limits.text_chars:
+        raise PolicyError(
+            f"The document holds {size} characters of text, more than the {limits.text_chars} "
+            "allowed: split it or raise the limit.",
+            code="text_too_large",
+            limit=limits.text_chars,
+            seen=size,
+        )
+    hidden = sum((hidden_characters(p.text) for p in content.pieces), HiddenCharacters())
+
+    def tidy(piece: Piece) -> str:
+        return clean(piece.text, cleaning, is_code=piece.kind is BlockKind.CODE)
+
+    text, blocks = join(content.pieces, tidy)
+    if not text:
+        raise _no_text(found.file_type)
+    warnings = content.warnings + _empty_page_warning(content.empty_pages)
+    heading = next((text[b.start : b.end] for b in blocks if b.kind is BlockKind.HEADING), None)
+    title = clean(" ".join((content.title or "").split()), cleaning).strip() or heading
+    return ParsedDocument(
+        text=text,
+        blocks=blocks,
+        media_type=MEDIA_TYPES[found.file_type],
+        page_count=content.page_count or found.pages,
+        title=title[:500] if title else None,
+        author=_line(content.author, cleaning),
+        language=content.language,
+        created_at=content.created_at,
+        is_partial=bool(content.empty_pages),
+        warnings=warnings,
+        suspicion=hidden.suspicion,
+        parser=content.parser,
+        metadata={clean(k, cleaning): clean(v, cleaning) for k, v in content.metadata.items()},
+    )
+
+
+def _line(text: str | None, cleaning: CleaningConfig) -> str | None:
+    return clean(" ".join(text.split()), cleaning).strip()[:500] or None if text else None
+
+
+def _empty_page_warning(pages: tuple[int, ...]) -> tuple[str, ...]:
+    if not pages:
+        return ()
+    shown = ", ".join(map(str, pages[:20])) + (", ..." if len(pages) > 20 else "")
+    return (f"pages_without_text: {len(pages)} pages hold images only and need OCR: {shown}",)
+
+
+def _no_text(kind: FileType) -> RagError:
+    if kind in (FileType.PDF, FileType.IMAGE):
+        what = "The image" if kind is FileType.IMAGE else "The PDF"
+        return PoisonError(
+            f"{what} holds no text that can be read without OCR: run OCR on it (for example "
+            "ocrmypdf) and upload the result.",
+            code="no_text",
+            reason="needs_ocr",
+        )
+    return PoisonError("The document holds no text: nothing to index.", code="no_text")
+
+
+def _brief(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {' '.join(str(exc).split())[:160]}"

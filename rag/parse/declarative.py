@@ -1,0 +1,104 @@
+"""Formats that docling's declarative backends read: office, web, markup, XML. Runs in the child."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from io import BytesIO
+from typing import Any, NamedTuple
+
+from rag.errors import ConfigurationError, RagError
+from rag.parse.archives import corrupt
+from rag.parse.filetypes import FileType
+from rag.parse.pieces import Content
+from rag.parse.structure import pieces_of
+
+
+class Backend(NamedTuple):
+    """Where docling keeps the reader of a format, and what of its result we take."""
+
+    module: str
+    name: str
+    input_format: str
+    suffix: str
+    with_notes: bool = False
+    with_pages: bool = False
+
+
+_BACKENDS: dict[FileType, Backend] = {
+    FileType.DOCX: Backend("msword_backend", "MsWordDocumentBackend", "docx", "docx", True),
+    FileType.PPTX: Backend(
+        "mspowerpoint_backend", "MsPowerpointDocumentBackend", "pptx", "pptx", True, True
+    ),
+    FileType.XLSX: Backend("msexcel_backend", "MsExcelDocumentBackend", "xlsx", "xlsx", True, True),
+    FileType.ODT: Backend("opendocument_backend", "OdtDocumentBackend", "odt", "odt"),
+    FileType.ODS: Backend("opendocument_backend", "OdsDocumentBackend", "ods", "ods", False, True),
+    FileType.ODP: Backend("opendocument_backend", "OdpDocumentBackend", "odp", "odp", True, True),
+    FileType.EPUB: Backend("epub_backend", "EpubDocumentBackend", "epub", "epub"),
+    FileType.PAGES: Backend("iwork_backend", "IWorkPagesDocumentBackend", "iwork_pages", "pages"),
+    FileType.KEYNOTE: Backend(
+        "iwork_backend", "IWorkKeynoteDocumentBackend", "iwork_keynote", "key", True, True
+    ),
+    FileType.NUMBERS: Backend(
+        "iwork_backend", "IWorkNumbersDocumentBackend", "iwork_numbers", "numbers", False, True
+    ),
+    FileType.HTML: Backend("html_backend", "HTMLDocumentBackend", "html", "html"),
+    FileType.MARKDOWN: Backend("md_backend", "MarkdownDocumentBackend", "md", "md"),
+    FileType.ASCIIDOC: Backend("asciidoc_backend", "AsciiDocBackend", "asciidoc", "adoc"),
+    FileType.CSV: Backend("csv_backend", "CsvDocumentBackend", "csv", "csv"),
+    FileType.VTT: Backend("webvtt_backend", "WebVTTDocumentBackend", "vtt", "vtt"),
+    FileType.JATS: Backend("xml.jats_backend", "JatsDocumentBackend", "xml_jats", "nxml"),
+    FileType.USPTO: Backend("xml.uspto_backend", "PatentUsptoDocumentBackend", "xml_uspto", "xml"),
+}
+
+
+def convert_declarative(data: bytes, file_type: FileType) -> Content:
+    """The pieces of a file as docling's reader of its format sees it. Raises PoisonError."""
+    from docling.datamodel.base_models import InputFormat
+    from docling.datamodel.document import InputDocument
+    from docling.exceptions import DocumentLoadError
+
+    _leave_out_rendering()
+    backend = _BACKENDS[file_type]
+    reader: Any = getattr(import_module(f"docling.backend.{backend.module}"), backend.name)
+    try:
+        source = InputDocument(
+            path_or_stream=BytesIO(data),
+            format=InputFormat(backend.input_format),
+            backend=reader,
+            filename=_file_name(backend, data),
+        )
+        if not source.valid:
+            raise _rejected(source)
+        converter: Any = source._backend
+        document = converter.convert()
+    except DocumentLoadError as exc:
+        raise corrupt(f"docling can not load it as {backend.suffix}") from exc
+    pieces = pieces_of(document, with_notes=backend.with_notes, with_pages=backend.with_pages)
+    pages = len(document.pages) if backend.with_pages else None
+    return Content(pieces, page_count=pages, parser=f"docling/{backend.input_format}")
+
+
+def _leave_out_rendering() -> None:
+    """Docling draws shapes by starting LibreOffice, for pictures we do not keep; it must not."""
+    from docling.backend.docx.drawingml import utils
+
+    utils.get_libreoffice_cmd = lambda raise_if_unavailable=False: None  # noqa: ARG005
+
+
+def _file_name(backend: Backend, data: bytes) -> str:
+    """A name docling reads the dialect of a patent from; never the user's."""
+    is_full_text = backend.input_format == "xml_uspto" and data.lstrip().startswith(b"PATN")
+    return "pftaps.txt" if is_full_text else f"document.{backend.suffix}"
+
+
+def _rejected(source: Any) -> RagError:
+    rejection = source._rejection
+    cause = getattr(rejection, "original_error", None)
+    why = str(cause or getattr(rejection, "message", "unknown"))
+    if "password" in why:
+        return ConfigurationError(
+            "The document is encrypted; passwords are supported for PDF only: save it without a "
+            "password.",
+            code="password_required",
+        )
+    return corrupt("docling can not load it (" + " ".join(why.split())[:200] + ")")

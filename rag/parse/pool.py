@@ -1,0 +1,242 @@
+"""The parser the product uses: a pool of confined child processes, one document each at a time.
+
+Nothing of a document is read in this process. Importing this module does not import docling.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+
+from rag.errors import PoisonError, RagError, UnavailableError
+from rag.model import ParsedDocument
+from rag.parse import outcomes
+from rag.parse.child_config import ChildConfig
+from rag.parse.cleaning import CleaningConfig
+from rag.parse.legacy import NEEDS_OFFICE
+from rag.parse.limits import ParseLimits
+from rag.parse.process import ChildProcess, Command
+from rag.ports import ParseJob, ParseOutcome
+
+PARSER_VERSION = 1  # raise it whenever the same bytes would give another text or other blocks
+
+_RETRIED = frozenset({"parser_crashed", "parse_memory"})
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One call of `parse`: where its outcomes go, and whether anybody still waits for them."""
+
+    done: queue.Queue[ParseOutcome | BaseException] = field(default_factory=queue.Queue)
+    abandoned: threading.Event = field(default_factory=threading.Event)
+
+
+class DoclingParser:
+    """A `Parser` on docling: bad files end as errors, within `limits`, beside their neighbours.
+
+    `artifacts_path` names a folder with docling's layout and table models; without it PDFs go
+    through docling's native text with our own assembly. Children start at the first job and stay
+    warm until `close`; `command` replaces the child's command line (tests)."""
+
+    def __init__(
+        self,
+        limits: ParseLimits | None = None,
+        workers: int | None = None,
+        *,
+        cleaning: CleaningConfig | None = None,
+        artifacts_path: Path | None = None,
+        command: Command | None = None,
+    ) -> None:
+        self.limits = limits or ParseLimits()
+        self.cleaning = cleaning or CleaningConfig()
+        self.workers = workers or max(1, os.cpu_count() or 1)
+        self.artifacts_path = artifacts_path
+        self.config = parser_config(self.limits, self.cleaning, artifacts_path)
+        self.hello: dict[str, object] = {}
+        self._command = command or self._child_command
+        self._work: queue.Queue[tuple[ParseJob, _Batch] | None] = queue.Queue()
+        self._closed = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
+        """One outcome per job as each ends. Takes jobs only as slots become free. Raises
+        ConfigurationError (`parser_unavailable`) when no child can be started."""
+        if self._closed.is_set():
+            raise UnavailableError("The parser is closed: make a new one.", code="parser_closed")
+        batch = _Batch()
+        running = 0
+        try:
+            for job in jobs:
+                self._submit(job, batch)
+                running += 1
+                if running > self.workers:
+                    yield _taken(batch.done.get())
+                    running -= 1
+            for _ in range(running):
+                yield _taken(batch.done.get())
+        finally:
+            batch.abandoned.set()
+
+    def close(self) -> None:
+        """End all children and wait for it. Running documents are given up."""
+        with self._lock:
+            self._closed.set()
+            threads, self._threads = self._threads, []
+        atexit.unregister(self.close)
+        for _ in threads:
+            self._work.put(None)
+        for thread in threads:
+            thread.join(timeout=30)
+
+    def __enter__(self) -> DoclingParser:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _submit(self, job: ParseJob, batch: _Batch) -> None:
+        with self._lock:
+            if len(self._threads) < self.workers and not self._closed.is_set():
+                thread = threading.Thread(target=self._slot, name="rag-parse", daemon=True)
+                if not self._threads:
+                    atexit.register(self.close)
+                self._threads.append(thread)
+                thread.start()
+        self._work.put((job, batch))
+
+    def _slot(self) -> None:
+        """One slot: takes jobs and runs them in its child, for the life of the parser."""
+        child: ChildProcess | None = None
+        try:
+            while (item := self._work.get()) is not None and not self._closed.is_set():
+                child = self._run(item[0], item[1], child)
+        finally:
+            if child is not None:
+                child.end()
+
+    def _run(self, job: ParseJob, batch: _Batch, child: ChildProcess | None) -> ChildProcess | None:
+        def cancelled() -> bool:
+            return batch.abandoned.is_set() or self._closed.is_set()
+
+        if cancelled():
+            return child
+        started = time.monotonic()
+        outcome: ParseOutcome | BaseException
+        holder = _Holder(child)
+        try:
+            outcome = self._outcome(job, holder, cancelled, started)
+        except outcomes.Cancelled as exc:
+            outcome = UnavailableError("The parser was closed.", code="parser_closed")
+            outcome.__cause__ = exc
+        except BaseException as exc:  # handed to the caller of `parse`, who raises it
+            outcome = exc
+        batch.done.put(outcome)
+        return holder.child
+
+    def _outcome(
+        self, job: ParseJob, holder: _Holder, cancelled: Callable[[], bool], started: float
+    ) -> ParseOutcome:
+        """Condemns a document only on the word of a fresh child: one that served others before
+        may have died of what they left behind."""
+        while True:
+            child = holder.fresh(self._command, self.limits, cancelled)
+            self.hello = child.hello
+            had_served = child.served > 0
+            try:
+                document = child.parse(job, cancelled)
+            except PoisonError as exc:
+                if exc.code in _RETRIED and had_served:
+                    continue
+                return ParseOutcome(job.key, None, exc, time.monotonic() - started)
+            except RagError as exc:
+                if exc.code == NEEDS_OFFICE:
+                    return self._in_office_child(job, cancelled, started)
+                return ParseOutcome(job.key, None, exc, time.monotonic() - started)
+            except OSError as exc:
+                error = UnavailableError(
+                    f"The file can not be read ({exc}).", code="file_unreadable"
+                )
+                return ParseOutcome(job.key, None, error, time.monotonic() - started)
+            return ParseOutcome(job.key, document, None, time.monotonic() - started)
+
+    def _in_office_child(
+        self, job: ParseJob, cancelled: Callable[[], bool], started: float
+    ) -> ParseOutcome:
+        """LibreOffice wants more of the file system than a parser should have: it gets a child of
+        its own that reads one document and ends."""
+        child = ChildProcess.start(
+            lambda temporary: self._child_command(temporary, office=True), self.limits, cancelled
+        )
+        document: ParsedDocument | None = None
+        error: RagError | None = None
+        try:
+            document = child.parse(job, cancelled)
+        except RagError as exc:
+            error = exc
+        finally:
+            child.end()
+        return ParseOutcome(job.key, document, error, time.monotonic() - started)
+
+    def _child_command(self, temporary: Path, *, office: bool = False) -> list[str]:
+        artifacts = str(self.artifacts_path) if self.artifacts_path else None
+        config = ChildConfig(self.limits, self.cleaning, temporary, artifacts, office)
+        return [sys.executable, "-P", "-m", "rag.parse.child", config.as_argument()]
+
+
+@dataclass(slots=True)
+class _Holder:
+    """The child of one slot, replaced when it is dead or worn."""
+
+    child: ChildProcess | None
+
+    def fresh(
+        self, command: Command, limits: ParseLimits, cancelled: Callable[[], bool]
+    ) -> ChildProcess:
+        if self.child is not None and (not self.child.is_alive or self.child.is_worn):
+            self.child.end()
+            self.child = None
+        if self.child is None:
+            self.child = ChildProcess.start(command, limits, cancelled)
+        return self.child
+
+
+def parser_config(
+    limits: ParseLimits, cleaning: CleaningConfig, artifacts_path: Path | None
+) -> dict[str, object]:
+    """What names the results: a change of any value here may change a parsed text."""
+    return {
+        "parser": "docling",
+        "assembly": PARSER_VERSION,
+        "packages": {name: _version(name) for name in ("docling-slim", "docling-parse")},
+        "pdf": "layout" if artifacts_path else "native",
+        "cleaning": dict(cleaning.as_json()),
+        "text_chars": limits.text_chars,
+    }
+
+
+def _version(package: str) -> str:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return "missing"
+
+
+def _taken(outcome: ParseOutcome | BaseException) -> ParseOutcome:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome

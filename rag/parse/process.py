@@ -1,0 +1,248 @@
+"""One parser child seen from the worker: started, fed, watched, and ended with all it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from rag.errors import ConfigurationError
+from rag.model import ParsedDocument
+from rag.parse import outcomes, wire
+from rag.parse.limits import ParseLimits
+from rag.ports import ParseJob
+
+_TICK_S = 0.05
+_START_S = 60.0
+_TOKEN = "RAG_PARSE_CHILD"  # noqa: S105  (a name, not a secret)
+
+Command = Callable[[Path], Sequence[str]]
+
+
+@dataclass(slots=True)
+class ChildProcess:
+    """A running child. Not thread-safe: one slot owns it."""
+
+    process: subprocess.Popen[bytes]
+    temporary: Path
+    token: str
+    limits: ParseLimits
+    served: int = 0
+    hello: dict[str, object] = field(default_factory=dict)
+    base_rss: int = 0
+
+    @classmethod
+    def start(
+        cls, command: Command, limits: ParseLimits, cancelled: Callable[[], bool]
+    ) -> ChildProcess:
+        """A child that said it is ready. Raises ConfigurationError (`parser_unavailable`)."""
+        temporary = Path(tempfile.mkdtemp(prefix="rag-parse-"))
+        token = secrets.token_hex(16)
+        with (temporary / "stderr").open("wb") as stderr:
+            process = subprocess.Popen(
+                list(command(temporary)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=_environment(temporary, token),
+                cwd=temporary,
+                start_new_session=True,
+                close_fds=True,
+            )
+        child = cls(process, temporary, token, limits)
+        try:
+            child._wait_until_ready(cancelled)
+        except BaseException:
+            child.end()
+            raise
+        return child
+
+    def parse(self, job: ParseJob, cancelled: Callable[[], bool]) -> ParsedDocument:
+        """The document of `job`. Raises its RagError; after a broken protocol, a death, a timeout
+        or too much memory the child is dead and `is_alive` is False."""
+        nonce = secrets.token_hex(16)
+        copy = self.temporary / f"in-{nonce}"
+        shutil.copyfile(job.path, copy)
+        request = {
+            "nonce": nonce,
+            "path": str(copy),
+            "name": job.name,
+            "passwords": list(job.passwords),
+        }
+        try:
+            self._write(wire.pack_json(wire.REQUEST, request))
+            outcome = wire.read_outcome(self._await_result(nonce, cancelled))
+        except BaseException as exc:
+            self.end()
+            if isinstance(exc, wire.BrokenFrame):
+                raise outcomes.crashed(f"it sent no valid result ({exc})") from exc
+            raise
+        finally:
+            copy.unlink(missing_ok=True)
+        self.served += 1
+        if isinstance(outcome, ParsedDocument):
+            return outcome
+        raise outcome
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def is_worn(self) -> bool:
+        """True when the child served its share or kept too much memory."""
+        if self.served >= self.limits.recycle_after:
+            return True
+        return _tree_rss(self.process.pid) > self.limits.recycle_rss_bytes
+
+    def end(self) -> None:
+        """Kill the child, its group and every descendant that still carries its token; reap it and
+        remove its temporary folder."""
+        _kill_tree(self.process.pid, self.token)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def _write(self, frame: bytes) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(frame)
+            self.process.stdin.flush()
+        except OSError as exc:
+            raise outcomes.crashed(self._how_it_ended()) from exc
+
+    def _wait_until_ready(self, cancelled: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_S
+        reader = wire.FrameReader.start(self.limits.output_bytes)
+        try:
+            while True:
+                for kind, body in self._frames(reader, cancelled):
+                    if kind == wire.READY:
+                        self.hello = outcomes.read_json(body)
+                        return
+                if time.monotonic() > deadline:
+                    raise outcomes.crashed(f"it was not ready after {_START_S:.0f} s")  # noqa: TRY301
+        except outcomes.Cancelled:
+            raise
+        except Exception as exc:
+            raise ConfigurationError(
+                f"The parser can not be started ({exc}): {self._last_words()}",
+                code="parser_unavailable",
+            ) from exc
+
+    def _await_result(self, nonce: str, cancelled: Callable[[], bool]) -> bytes:
+        started = time.monotonic()
+        pages: int | None = None
+        reader = wire.FrameReader.start(self.limits.output_bytes)
+        while True:
+            for kind, body in self._frames(reader, cancelled):
+                if kind == wire.RESULT:
+                    return wire.unseal(nonce, body)
+                if kind == wire.PROGRESS:
+                    pages = outcomes.pages_of(body, pages, self.limits.pages)
+            wall = self.limits.wall(pages)
+            if time.monotonic() - started > wall:
+                raise outcomes.timed_out(wall)
+            rss = _tree_rss(self.process.pid)
+            if rss > self.limits.memory_bytes:
+                raise outcomes.out_of_memory(rss, self.limits.memory_bytes)
+
+    def _frames(
+        self, reader: wire.FrameReader, cancelled: Callable[[], bool]
+    ) -> list[tuple[bytes, bytes]]:
+        """The frames that came within one tick. Raises when the child ended or was cancelled."""
+        if cancelled():
+            raise outcomes.Cancelled
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            if not selector.select(_TICK_S):
+                return []
+        data = os.read(self.process.stdout.fileno(), 1 << 20)
+        if not data:
+            raise outcomes.crashed(self._how_it_ended())
+        return reader.feed(data)
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self.process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "it closed its pipe without a result"
+        if code < 0:
+            return f"it was killed by {signal.Signals(-code).name}"
+        return f"it exited with {code} and no result"
+
+    def _last_words(self) -> str:
+        text = (self.temporary / "stderr").read_bytes()[-300:].decode("utf-8", "replace")
+        return " ".join(text.split()) or "it said nothing"
+
+
+def _environment(temporary: Path, token: str) -> dict[str, str]:
+    """The whole environment of a child: nothing of ours that could be a secret."""
+    paths = [str(Path(__file__).parents[2]), sysconfig.get_paths()["purelib"]]
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(temporary),
+        "TMPDIR": str(temporary),
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        _TOKEN: token,
+    }
+
+
+def _tree_rss(pid: int) -> int:
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                total += process.memory_info().rss
+    return total
+
+
+def _kill_tree(pid: int, token: str) -> None:
+    """Group first, then whatever left the group: a process in a session of its own still has the
+    token in its environment."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    mark = f"{_TOKEN}={token}".encode()
+    for _ in range(3):  # a fork may race with the first look
+        found = [other for other in psutil.pids() if other != os.getpid() and _carries(other, mark)]
+        for other in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(other, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _carries(pid: int, mark: bytes) -> bool:
+    try:
+        return mark in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False

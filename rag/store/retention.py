@@ -1,0 +1,89 @@
+"""Sweeping what nothing uses any more, erasing a document on request, and tracing a chunk back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg.types.json import Jsonb
+
+from rag.errors import NotFoundError
+from rag.store.collections import Collection
+from rag.store.database import Connection, Row
+from rag.store.queries import statements
+
+
+def sweep(conn: Connection, retention_s: float) -> dict[str, int]:
+    """Remove generations, parsed text, chunks and vectors that nothing has used for
+    `retention_s`; returns how many of each. Each namespace is one short transaction, under the
+    lock of its writers, so nothing that a run is about to use goes."""
+    sql = statements("retention")
+    removed = {"generations": 0, "parsed": 0, "embeddings": 0}
+    with conn.transaction():
+        rows = conn.execute(sql["drop_retired_generations"], {"retention_s": retention_s})
+        dropped = [row["id"] for row in rows]
+        conn.execute(sql["drop_rows_of_generations"], {"generations": dropped})
+    removed["generations"] = len(dropped)
+    for namespace in conn.execute(sql["namespaces"]).fetchall():
+        scope = {"namespace_id": namespace["id"], "retention_s": retention_s}
+        with conn.transaction():
+            conn.execute(statements("content")["lock_namespace"], scope)
+            removed["parsed"] += conn.execute(sql["drop_unused_parsed"], scope).rowcount
+            removed["embeddings"] += conn.execute(sql["drop_unused_embeddings"], scope).rowcount
+    return removed
+
+
+def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, object]:
+    """Remove every trace of a document in one transaction and keep it out for good.
+
+    Returns the receipt: what was removed, what stays because other documents of the namespace hold
+    the same content, and the proof: counts of what is left, all zero. Raises NotFoundError
+    (`document_not_found`)."""
+    sql = statements("retention")
+    with conn.transaction():
+        found = conn.execute(
+            sql["document_to_erase"], {"collection_id": collection.id, "uri": uri}
+        ).fetchone()
+        if found is None:
+            raise NotFoundError(
+                f"{collection.name} has no document {uri}: `rag status` lists its documents.",
+                code="document_not_found",
+            )
+        scope = {
+            "collection_id": collection.id,
+            "namespace_id": collection.namespace_id,
+            "document_id": found["id"],
+            "uri": uri,
+            # nothing younger than this moment is spared
+            "retention_s": -1.0,
+        }
+        conn.execute(statements("content")["lock_namespace"], scope)
+        contents = conn.execute(sql["content_to_erase"], scope).fetchall()
+        scope["contents"] = [row["content_hash"] for row in contents if row["elsewhere"] == 0]
+        removed = {
+            name: conn.execute(sql[f"erase_{name}"], scope).rowcount
+            for name in ("search_rows", "document", "parsed")
+        }
+        removed["embeddings"] = conn.execute(sql["drop_unused_embeddings"], scope).rowcount
+        left = conn.execute(sql["traces"], scope).fetchone()
+        receipt = {
+            "removed": removed,
+            "contents_kept_for_other_documents": len(contents) - len(scope["contents"]),
+            "left": left,
+        }
+        conn.execute(sql["record_erasure"], {**scope, "receipt": Jsonb(receipt)})
+    return receipt
+
+
+def lineage(
+    conn: Connection, collection: Collection, uri: str, ordinal: int | None = None
+) -> list[Row]:
+    """For each served chunk of the document: version, object, fingerprints and runs behind it."""
+    return conn.execute(
+        statements("retention")["lineage"],
+        {
+            "namespace": collection.name.namespace,
+            "collection": collection.name.collection,
+            "uri": uri,
+            "ordinal": ordinal,
+        },
+    ).fetchall()

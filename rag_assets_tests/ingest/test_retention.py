@@ -1,0 +1,103 @@
+"""What nothing uses goes after the retention; what is forgotten leaves no trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from rag.errors import NotFoundError
+from rag.store import retention
+from rag.store.collections import find_collection
+from rag_assets_tests.ingest.harness import Harness
+from rag_assets_tests.world import assert_world_is_sound
+
+DAY = 86_400.0
+
+
+def rows(harness: Harness) -> dict[str, int]:
+    tables = ("parsed", "chunk", "embedding", "search_row", "document", "document_version")
+    return {
+        table: harness.conn.execute(f"select count(*) as n from {table}".encode()).fetchone()["n"]  # type: ignore[index]
+        for table in tables
+    }
+
+
+def test_content_in_use_is_never_swept(harness: Harness) -> None:
+    harness.source.put("a.txt", b"some text")
+    harness.run()
+    before = rows(harness)
+    assert retention.sweep(harness.conn, 0.0) == {"generations": 0, "parsed": 0, "embeddings": 0}
+    assert rows(harness) == before
+
+
+def test_unused_content_is_swept_after_the_retention(harness: Harness) -> None:
+    harness.source.put("a.txt", b"some text")
+    harness.source.put("b.txt", b"other words")
+    harness.run()
+    harness.source.delete("a.txt")
+    harness.source.put("b.txt", b"other words, edited")
+    harness.run()
+    assert retention.sweep(harness.conn, DAY)["parsed"] == 0
+    assert retention.sweep(harness.conn, 0.0) == {"generations": 0, "parsed": 2, "embeddings": 2}
+    assert_world_is_sound(harness.conn)
+    assert [hit.text for hit in harness.search("words").hits] == ["other words, edited"]
+    harness.source.put("a.txt", b"some text")  # and what was swept can come back
+    assert harness.run()["embeddings"]["embedded"] == 1
+
+
+def test_the_last_retired_generation_is_kept_for_a_roll_back(harness: Harness) -> None:
+    harness.source.put("a.txt", b"some text")
+    harness.run()
+    for name in ("second", "third"):
+        harness.embedder.config = {**harness.embedder.config, "model": name}
+        harness.run()
+    assert retention.sweep(harness.conn, 0.0)["generations"] == 1
+    assert rows(harness)["search_row"] == 2
+    assert len(harness.search("text").hits) == 1
+
+
+def test_a_forgotten_document_leaves_no_trace_and_stays_out(harness: Harness) -> None:
+    harness.source.put("secret.txt", b"the secret plan")
+    harness.source.put("open.txt", b"the open plan")
+    harness.run()
+    collection = find_collection(harness.conn, harness.name)
+    receipt = retention.erase(harness.conn, collection, harness.source.uri + "secret.txt")
+    assert receipt["removed"] == {"search_rows": 1, "document": 1, "parsed": 1, "embeddings": 1}
+    assert set(receipt["left"].values()) == {0}  # type: ignore[attr-defined]
+    counts = harness.run()["raw_documents"]  # the object is still in the source
+    assert (counts["new"], counts["deleted"]) == (0, 0)
+    assert [hit.document for hit in harness.search("secret plan").hits] == ["open.txt"]
+    assert rows(harness) == {
+        "parsed": 1, "chunk": 1, "embedding": 1, "search_row": 1, "document": 1,
+        "document_version": 1,
+    }  # fmt: skip
+
+
+def test_forgetting_keeps_what_another_document_holds_too(harness: Harness) -> None:
+    harness.source.put("one.txt", b"shared words")
+    harness.source.put("two.txt", b"shared words")
+    harness.run()
+    collection = find_collection(harness.conn, harness.name)
+    receipt = retention.erase(harness.conn, collection, harness.source.uri + "one.txt")
+    assert receipt["contents_kept_for_other_documents"] == 1
+    assert [hit.document for hit in harness.search("shared words").hits] == ["two.txt"]
+    assert_world_is_sound(harness.conn)
+
+
+def test_forgetting_an_unknown_document_says_so(harness: Harness) -> None:
+    collection = find_collection(harness.conn, harness.name)
+    with pytest.raises(NotFoundError) as caught:
+        retention.erase(harness.conn, collection, "fake://bucket/none.txt")
+    assert caught.value.code == "document_not_found"
+
+
+def test_a_chunk_is_traced_to_its_bytes_configurations_and_runs(harness: Harness) -> None:
+    harness.source.put("a.txt", b"some text")
+    harness.run()
+    collection = find_collection(harness.conn, harness.name)
+    (row,) = retention.lineage(harness.conn, collection, harness.source.uri + "a.txt")
+    assert row["etag"] == harness.source.objects["a.txt"][1]
+    assert row["parser"].startswith("parser-")
+    assert row["chunker"].startswith("chunker-")
+    assert row["model"].startswith("model-")
+    runs = {row[f"{step}_by_run"] for step in ("registered", "parsed", "cut", "published")}
+    assert runs == {"run-1"}

@@ -1,0 +1,163 @@
+"""The PDF assembly on pages drawn for it: order, paragraphs, headings, tables, furniture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from reportlab.lib.pagesizes import A4
+from reportlab.pdfgen.canvas import Canvas
+
+from rag.model import Block, BlockKind, ParsedDocument
+from rag.parse.child_config import ChildConfig
+from rag.parse.cleaning import CleaningConfig
+from rag.parse.convert import parse_file
+from rag.parse.limits import ParseLimits
+from rag.parse.pdf_text import flow
+
+pytestmark = pytest.mark.slow
+PROSE = (
+    "The committee met in the spring and agreed on a plan that would change how the records",
+    "of the town are kept, read and handed on to those who come after us in later years, as",
+    "every member had asked for since the first of these meetings was held in the old hall.",
+)
+
+
+def draw(path: Path, paint: Callable[[Canvas], None]) -> ParsedDocument:
+    canvas = Canvas(str(path), pagesize=A4)
+    paint(canvas)
+    canvas.save()
+    config = ChildConfig(ParseLimits(), CleaningConfig(), path.parent)
+    return parse_file(path, path.name, (), config, lambda **_: None)
+
+
+def text_of(document: ParsedDocument, block: Block) -> str:
+    return document.text[block.start : block.end]
+
+
+def of_kind(document: ParsedDocument, kind: BlockKind) -> list[str]:
+    return [text_of(document, b) for b in document.blocks if b.kind is kind]
+
+
+def lines(canvas: Canvas, x: float, y: float, texts: tuple[str, ...], size: float = 10) -> float:
+    canvas.setFont("Helvetica", size)
+    for text in texts:
+        canvas.drawString(x, y, text)
+        y -= 1.25 * size
+    return y
+
+
+def test_two_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
+    left = tuple(f"left column line number {i} goes on here" for i in range(12))
+    right = tuple(f"right column line number {i} goes on too" for i in range(12))
+
+    def paint(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica-Bold", 18)
+        canvas.drawString(60, 760, "A title that spans both columns of the page")
+        lines(canvas, 60, 700, left)
+        lines(canvas, 310, 700, right)
+
+    text = draw(tmp_path / "two.pdf", paint).text
+    assert text.index("A title") < text.index("left column line number 0")
+    assert text.index("left column line number 11") < text.index("right column line number 0")
+
+
+def test_paragraphs_headings_lists_and_mended_hyphens(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica-Bold", 16)
+        canvas.drawString(60, 760, "1 Introduction")
+        y = lines(canvas, 60, 730, (*PROSE, "It was an extra-", "ordinary decision."))
+        y = lines(canvas, 60, y - 12, PROSE)
+        lines(canvas, 60, y - 8, ("• first point", "• second point"))
+
+    document = draw(tmp_path / "p.pdf", paint)
+    assert of_kind(document, BlockKind.HEADING) == ["1 Introduction"]
+    paragraphs = of_kind(document, BlockKind.PARAGRAPH)
+    assert len(paragraphs) == 2
+    assert paragraphs[0].endswith("It was an extraordinary decision.")
+    assert of_kind(document, BlockKind.LIST_ITEM) == ["- first point", "- second point"]
+
+
+@pytest.mark.parametrize("is_ruled", [True, False])
+def test_a_table_becomes_markdown_with_its_header(tmp_path: Path, is_ruled: bool) -> None:
+    rows = [
+        ("Name", "Year", "Weight"),
+        ("Alpha", "2019", "12.5"),
+        ("Beta", "2020", "7.25"),
+        ("Gamma", "2021", "3.75"),
+    ]
+
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 780, PROSE)
+        canvas.setFont("Helvetica", 10)
+        for i, row in enumerate(rows):
+            for j, cell in enumerate(row):
+                canvas.drawString(66 + 120 * j, 700 - 20 * i, cell)
+        if is_ruled:
+            canvas.grid([60, 180, 300, 420], [714, 694, 674, 654, 634])
+        lines(canvas, 60, 560, PROSE)
+
+    document = draw(tmp_path / "t.pdf", paint)
+    (table,) = of_kind(document, BlockKind.TABLE)
+    assert table.splitlines()[0] == "| Name | Year | Weight |"
+    assert table.splitlines()[2:] == [
+        "| Alpha | 2019 | 12.5 |",
+        "| Beta | 2020 | 7.25 |",
+        "| Gamma | 2021 | 3.75 |",
+    ]
+
+
+def test_running_heads_and_page_numbers_are_left_out(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        for number in range(1, 6):
+            canvas.setFont("Helvetica", 9)
+            canvas.drawString(60, 815, "The Annual Report of the Town")
+            canvas.drawString(290, 25, str(number))
+            lines(canvas, 60, 740, (f"Page {number} begins here.", *PROSE))
+            canvas.showPage()
+
+    document = draw(tmp_path / "h.pdf", paint)
+    assert "Annual Report" not in document.text
+    assert [b.page_first for b in document.blocks] == [1, 2, 3, 4, 5]
+    assert document.page_count == 5
+
+
+def test_a_paragraph_goes_on_over_the_page_break(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 200, PROSE[:2])
+        canvas.showPage()
+        lines(canvas, 60, 760, PROSE[2:])
+
+    document = draw(tmp_path / "c.pdf", paint)
+    (block,) = document.blocks
+    assert (block.page_first, block.page_last) == (1, 2)
+
+
+def test_a_page_without_text_makes_the_document_partial(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "i.png")
+
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 760, PROSE)
+        canvas.showPage()
+        canvas.drawImage(str(tmp_path / "i.png"), 60, 300, 400, 400)
+
+    document = draw(tmp_path / "s.pdf", paint)
+    assert document.is_partial
+    assert document.warnings == ("pages_without_text: 1 pages hold images only and need OCR: 2",)
+
+
+@pytest.mark.parametrize(
+    ("parts", "known", "joined"),
+    [
+        (["an exam-", "ple"], frozenset(), "an example"),
+        (["well-", "known facts"], frozenset({"well-known"}), "well-known facts"),
+        (["the Anglo-", "Saxon"], frozenset(), "the Anglo-Saxon"),
+        (["日本", "語"], frozenset(), "日本語"),
+        (["Notices . . . . . . . . vii"], frozenset(), "Notices ... vii"),
+    ],
+)
+def test_lines_flow_into_text(parts: list[str], known: frozenset[str], joined: str) -> None:
+    assert flow(parts, known) == joined
