@@ -50,7 +50,7 @@ class Contexts:
         self._prefix: Prefix = prefix
         self._prefix_limit = window // 4
         self._head_limit = window // 2 - 2
-        self._costs: dict[str, int] = {"": 0, SEPARATOR: 1}
+        self._costs: dict[str, int] = {"": 0}
         self._prefixes: dict[tuple[str, ...], str] = {}
         self._highest: dict[tuple[str, ...], int] = {}
         self._heads: dict[int, tuple[str, int]] = {}

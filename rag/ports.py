@@ -6,7 +6,7 @@ both pass. Adapters raise RagError subclasses only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -87,7 +87,14 @@ class Embedder(Protocol):
     config: dict[str, object]  # model name, weights digest, precision, dimension
     dimension: int
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors, shape (len(texts), dimension), in the order of `texts`. Raises
-        UnavailableError when the engine is down, TerminalError on a NaN or zero vector."""
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Unit vectors, shape (len(texts), dimension), in the order of `texts`; `on_batch` hears
+        (done, total) as work goes on. Raises UnavailableError when the engine is down,
+        TerminalError on a NaN or zero vector."""
+        ...
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The unit vector of a question, shape (dimension,), in the space of `embed`."""
         ...

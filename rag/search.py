@@ -46,7 +46,7 @@ def search(
     vector = None
     if mode != "bm25":
         assert embedder is not None, "dense and hybrid search need an embedder"
-        vector = embedder.embed([query])[0]
+        vector = embedder.embed_query(query)
     request = index.SearchRequest(
         name, query, vector, limit=k, depth=max(MIN_DEPTH, 5 * k), use_lexical=mode != "dense"
     )

@@ -70,8 +70,8 @@ class FakeEmbedder:
         rows = np.searchsorted(ends, starts, side="right")
         signs = np.where(hashes & np.uint32(1), 1.0, -1.0)
         cells = rows * self.dimension + (hashes >> np.uint32(8)) % self.dimension
-        bags = np.bincount(cells, signs, len(texts) * self.dimension)
-        bags = bags.reshape(len(texts), self.dimension).astype(np.float32)
+        sums = np.bincount(cells, signs, len(texts) * self.dimension)
+        bags: NDArray[np.float32] = sums.astype(np.float32).reshape(len(texts), self.dimension)
         bags[:, 0] += _COMMON
         return _unit(bags)
 

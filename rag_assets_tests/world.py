@@ -70,7 +70,8 @@ def violations(conn: Connection) -> dict[str, int]:
 
 def assert_world_is_sound(conn: Connection) -> None:
     """No rule is broken."""
-    assert violations(conn) == {}
+    found = violations(conn)
+    assert found == {}, found
 
 
 def served(conn: Connection, collection: str) -> dict[str, str]:

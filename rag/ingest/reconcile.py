@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rag.fingerprint import shard_index
 from rag.model import Listing, Shard, SourceObject
+from rag.ports import Source
 from rag.settings import Settings
 from rag.store import manifest
 from rag.store.database import Connection
@@ -48,10 +49,14 @@ class Plan:
         }
 
 
-def plan(conn: Connection, scope: Scope, listing: Listing) -> Plan:
-    """Compare a listing (already cut to the scope's shards) with the manifest; one statement."""
-    differences = manifest.diff(conn, scope, listing.objects)
-    return make_plan(differences, listing)
+def look(conn: Connection, scope: Scope, source: Source, shard: Shard | None = None) -> Plan:
+    """List the source and compare it (or one shard's part of it) with the manifest: one listing,
+    one statement, no change."""
+    listed_at = manifest.clock(conn)
+    listing = source.list()
+    if shard is not None:
+        listing = objects_of_shard(listing, shard)
+    return make_plan(manifest.diff(conn, scope, listing.objects, listed_at), listing)
 
 
 def make_plan(differences: Sequence[Difference], listing: Listing) -> Plan:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rag.errors import PolicyError, RagError
 from rag.ingest.batches import batched
-from rag.ingest.reconcile import Plan, objects_of_shard, plan, settle_vanished
+from rag.ingest.reconcile import Plan, look, settle_vanished
 from rag.ingest.retry import retry_in
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard, SourceObject
@@ -46,8 +46,7 @@ def register_documents(shop: Workshop, shard: Shard) -> StageReport:
 def _register_source(
     shop: Workshop, shard: Shard, scope: Scope, source: Source, report: StageReport
 ) -> None:
-    listing = objects_of_shard(source.list(), shard)
-    work = plan(shop.conn, scope, listing)
+    work = look(shop.conn, scope, source, shard)
     report.add("listed", work.listed)
     report.add("unchanged", work.unchanged + len(work.touched))
     if not work.is_complete:

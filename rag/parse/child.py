@@ -34,6 +34,7 @@ def main(argument: str) -> None:
     holds = sandbox.confine(config.limits, None if config.office else config.temporary)
     if config.artifacts is None and not config.office:
         sandbox.limit_address_space(config.limits)
+    _limit_images(config.limits.image_pixels)
     _send(answers, wire.pack_json(wire.READY, {"pid": os.getpid(), **holds}))
     while (frame := wire.read_frame(requests, MIB)) is not None:
         _serve(json.loads(frame[1]), config, answers)
@@ -95,6 +96,13 @@ def _leave_out_models() -> None:
     """Without layout models torch is never used, but docling would import it for 2 s and 180 MB."""
     for name in ("torch", "transformers"):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def _limit_images(pixels: int) -> None:
+    """Pillow refuses what has more than twice its limit, before a pixel is decoded."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = pixels // 2
 
 
 def _send(answers: BinaryIO, frame: bytes) -> None:

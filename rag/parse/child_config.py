@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rag.parse.cleaning import CleaningConfig
 from rag.parse.limits import ParseLimits
+from rag.parse.ocr import OcrConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class ChildConfig:
     cleaning: CleaningConfig
     temporary: Path
     artifacts: str | None = None
+    ocr: OcrConfig = OcrConfig()  # noqa: RUF009  (frozen)
     office: bool = False  # may start LibreOffice, which needs more of the file system
 
     def as_argument(self) -> str:
@@ -28,6 +30,7 @@ class ChildConfig:
                 "cleaning": self.cleaning.as_json(),
                 "temporary": str(self.temporary),
                 "artifacts": self.artifacts,
+                "ocr": self.ocr.as_json(),
                 "office": self.office,
             }
         )
@@ -41,5 +44,6 @@ class ChildConfig:
             CleaningConfig(**value["cleaning"]),
             Path(value["temporary"]),
             value["artifacts"],
+            OcrConfig.from_json(value["ocr"]),
             value["office"],
         )

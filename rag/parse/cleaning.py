@@ -24,12 +24,14 @@ _JOINERS = re.compile("[\u200c\u200d]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _TAGS = re.compile("[\U000e0000-\U000e007f]")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
+_MANY_UNSEEN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class CleaningConfig:
     """Which steps run; each can be switched alone. NUL and lone surrogates, which Postgres refuses,
-    always go."""
+    always go. Hidden text (invisible or unreadably small words of a PDF) is flagged, and left out
+    only when asked for: a layer that OCR made looks much the same."""
 
     strip_zero_width: bool = True
     strip_bidi_controls: bool = True
@@ -38,6 +40,7 @@ class CleaningConfig:
     strip_soft_hyphens: bool = True
     normalise_spaces: bool = True
     compose_unicode: bool = True
+    strip_hidden_text: bool = False
 
     def as_json(self) -> dict[str, bool]:
         """The configuration as JSON values."""
@@ -46,12 +49,14 @@ class CleaningConfig:
 
 @dataclass(frozen=True, slots=True)
 class HiddenCharacters:
-    """How many characters of a text no reader sees, by sort."""
+    """How many characters of a text no reader sees, by sort; `unseen` are ordinary ones in hidden
+    words."""
 
     zero_width: int = 0
     bidi: int = 0
     tags: int = 0
     visible: int = 0
+    unseen: int = 0
 
     def __add__(self, other: HiddenCharacters) -> HiddenCharacters:
         return HiddenCharacters(
@@ -59,14 +64,18 @@ class HiddenCharacters:
             self.bidi + other.bidi,
             self.tags + other.tags,
             self.visible + other.visible,
+            self.unseen + other.unseen,
         )
 
     @property
     def suspicion(self) -> float:
         """0 (nothing hidden) to 1. Tags can only be there to hide text; one is enough for 0.5.
+        Hidden words make 0.4 and more, by their share.
         Bidirectional overrides count by their number, zero-width characters by their share."""
         score = min(1.0, 0.5 + self.tags / 100) if self.tags else 0.0
         score = max(score, min(0.8, self.bidi / 25))
+        if self.unseen >= _MANY_UNSEEN:
+            score = max(score, min(0.9, 0.4 + self.unseen / max(1, self.visible)))
         share = self.zero_width / max(1, self.visible)
         return round(max(score, min(0.9, share * 10) if self.zero_width > 2 else 0.0), 3)
 

@@ -14,9 +14,11 @@ from rag.parse.child_config import ChildConfig
 from rag.parse.cleaning import CleaningConfig, HiddenCharacters, clean, hidden_characters
 from rag.parse.declarative import convert_declarative
 from rag.parse.filetypes import MEDIA_TYPES, FileType
+from rag.parse.language import language_of
 from rag.parse.limits import ParseLimits
+from rag.parse.ocr import OcrConfig
 from rag.parse.pieces import Content, Piece, join
-from rag.parse.preflight import Preflight, inspect
+from rag.parse.preflight import Preflight, image_too_large, inspect
 
 _LEGACY = frozenset({FileType.DOC, FileType.XLS, FileType.PPT, FileType.RTF})
 
@@ -38,7 +40,11 @@ def parse_file(
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, SyntaxError, ValueError) as exc:
         raise archives.corrupt(f"reading it as {found.file_type} failed ({_brief(exc)})") from exc
-    return finish(content, found, config.limits, config.cleaning)
+    except Exception as exc:
+        if type(exc).__name__ == "DecompressionBombError":  # Pillow's, not imported for every file
+            raise image_too_large(config.limits) from exc
+        raise
+    return finish(content, found, config)
 
 
 def _convert(
@@ -49,11 +55,15 @@ def _convert(
 ) -> Content:
     kind = found.file_type
     if kind is FileType.PDF:
-        from rag.parse.pdf import convert_pdf
+        from rag.parse.pdf import PdfChoices, convert_pdf
 
-        return convert_pdf(path, found.password, config.artifacts, report)
+        choices = PdfChoices(config.artifacts, config.ocr, config.cleaning.strip_hidden_text)
+        return convert_pdf(path, found.password, choices, report)
     if kind is FileType.IMAGE:
-        raise _no_text(kind)
+        from rag.parse.ocr import ocr_of
+        from rag.parse.scans import convert_image
+
+        return convert_image(path, ocr_of(config.ocr), config.ocr.dpi, report)
     if kind in _LEGACY:
         from rag.parse.legacy import convert_legacy
 
@@ -81,39 +91,34 @@ def _convert_bytes(data: bytes, kind: FileType) -> Content:
     return convert_declarative(data, kind)
 
 
-def finish(
-    content: Content, found: Preflight, limits: ParseLimits, cleaning: CleaningConfig
-) -> ParsedDocument:
+def finish(content: Content, found: Preflight, config: ChildConfig) -> ParsedDocument:
     """The content cleaned, measured and placed. Raises PoisonError (`no_text`) and PolicyError
     (`text_too_large`)."""
-    size = sum(len(piece.text) for piece in content.pieces)
-    if size > limits.text_chars:
-        raise PolicyError(
-            f"The document holds {size} characters of text, more than the {limits.text_chars} "
-            "allowed: split it or raise the limit.",
-            code="text_too_large",
-            limit=limits.text_chars,
-            seen=size,
-        )
-    hidden = sum((hidden_characters(p.text) for p in content.pieces), HiddenCharacters())
+    cleaning = config.cleaning
+    _check_size(content, config.limits)
+    hidden = sum(
+        (hidden_characters(p.text) for p in content.pieces), HiddenCharacters(unseen=content.hidden)
+    )
 
     def tidy(piece: Piece) -> str:
         return clean(piece.text, cleaning, is_code=piece.kind is BlockKind.CODE)
 
     text, blocks = join(content.pieces, tidy)
     if not text:
-        raise _no_text(found.file_type)
-    warnings = content.warnings + _empty_page_warning(content.empty_pages)
+        raise _no_text(found.file_type, config.ocr)
+    warnings = content.warnings + _empty_page_warning(content.empty_pages, config.ocr)
+    if content.hidden:
+        warnings += (f"hidden_text: {content.hidden} characters that no reader sees",)
     heading = next((text[b.start : b.end] for b in blocks if b.kind is BlockKind.HEADING), None)
     title = clean(" ".join((content.title or "").split()), cleaning).strip() or heading
     return ParsedDocument(
         text=text,
         blocks=blocks,
-        media_type=MEDIA_TYPES[found.file_type],
+        media_type=content.media_type or MEDIA_TYPES[found.file_type],
         page_count=content.page_count or found.pages,
         title=title[:500] if title else None,
         author=_line(content.author, cleaning),
-        language=content.language,
+        language=language_of(text) or content.language,
         created_at=content.created_at,
         is_partial=bool(content.empty_pages),
         warnings=warnings,
@@ -127,19 +132,37 @@ def _line(text: str | None, cleaning: CleaningConfig) -> str | None:
     return clean(" ".join(text.split()), cleaning).strip()[:500] or None if text else None
 
 
-def _empty_page_warning(pages: tuple[int, ...]) -> tuple[str, ...]:
+def _check_size(content: Content, limits: ParseLimits) -> None:
+    size = sum(len(piece.text) for piece in content.pieces)
+    if size > limits.text_chars:
+        raise PolicyError(
+            f"The document holds {size} characters of text, more than the {limits.text_chars} "
+            "allowed: split it or raise the limit.",
+            code="text_too_large",
+            limit=limits.text_chars,
+            seen=size,
+        )
+
+
+def _empty_page_warning(pages: tuple[int, ...], ocr: OcrConfig) -> tuple[str, ...]:
     if not pages:
         return ()
     shown = ", ".join(map(str, pages[:20])) + (", ..." if len(pages) > 20 else "")
-    return (f"pages_without_text: {len(pages)} pages hold images only and need OCR: {shown}",)
+    why = "OCR found none" if ocr.is_on else "they need OCR, which is off"
+    return (f"pages_without_text: {len(pages)} pages gave no text ({why}): {shown}",)
 
 
-def _no_text(kind: FileType) -> RagError:
+def _no_text(kind: FileType, ocr: OcrConfig) -> RagError:
     if kind in (FileType.PDF, FileType.IMAGE):
         what = "The image" if kind is FileType.IMAGE else "The PDF"
+        if ocr.is_on:
+            return PoisonError(
+                f"{what} holds no text, and OCR found none: nothing to index.", code="no_text"
+            )
         return PoisonError(
-            f"{what} holds no text that can be read without OCR: run OCR on it (for example "
-            "ocrmypdf) and upload the result.",
+            f"{what} holds no text, only pixels: install Tesseract beside the worker (Debian: apt "
+            "install tesseract-ocr) and retry, or upload it with a text layer (ocrmypdf makes "
+            "one).",
             code="no_text",
             reason="needs_ocr",
         )

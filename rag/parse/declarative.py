@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from importlib import import_module
 from io import BytesIO
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from rag.errors import ConfigurationError, RagError
 from rag.parse.archives import corrupt
 from rag.parse.filetypes import FileType
 from rag.parse.pieces import Content
+from rag.parse.properties import read_properties
 from rag.parse.structure import pieces_of
 
 
@@ -75,7 +77,9 @@ def convert_declarative(data: bytes, file_type: FileType) -> Content:
         raise corrupt(f"docling can not load it as {backend.suffix}") from exc
     pieces = pieces_of(document, with_notes=backend.with_notes, with_pages=backend.with_pages)
     pages = len(document.pages) if backend.with_pages else None
-    return Content(pieces, page_count=pages, parser=f"docling/{backend.input_format}")
+    content = Content(pieces, page_count=pages, parser=f"docling/{backend.input_format}")
+    is_package = data.startswith(b"PK")
+    return read_properties(data).applied(content) if is_package else content
 
 
 def _leave_out_rendering() -> None:
@@ -83,6 +87,20 @@ def _leave_out_rendering() -> None:
     from docling.backend.docx.drawingml import utils
 
     utils.get_libreoffice_cmd = lambda raise_if_unavailable=False: None  # noqa: ARG005
+    _leave_out_pixels()
+
+
+def _leave_out_pixels() -> None:
+    """Docling decodes every picture and keeps it as base64, for output we do not make: an image
+    bomb in a slide would be inflated for nothing."""
+    from docling_core.types.doc.base import Size
+    from docling_core.types.doc.common.reference import ImageRef
+
+    def reference(image: Any, dpi: int) -> Any:
+        size = Size(width=image.width, height=image.height)
+        return ImageRef(mimetype="image/png", dpi=dpi, size=size, uri=Path("left-out.png"))
+
+    setattr(ImageRef, "from_pil", staticmethod(reference))  # noqa: B010
 
 
 def _file_name(backend: Backend, data: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 from rag.errors import PoisonError
 from rag.parse.wire import BrokenFrame
@@ -54,7 +55,22 @@ def read_json(body: bytes) -> dict[str, object]:
     return value
 
 
-def pages_of(body: bytes, known: int | None, most: int) -> int | None:
-    """The page count a progress report names, at most `most`; else what was known."""
-    pages = read_json(body).get("pages")
-    return min(pages, most) if isinstance(pages, int) and pages >= 0 else known
+class Extent(NamedTuple):
+    """How much of a document a child says there is to read."""
+
+    pages: int | None = None
+    ocr_pages: int = 0
+
+    def after(self, body: bytes, most: int) -> Extent:
+        """What is known after one more progress report; no number above `most` is believed.
+        Raises BrokenFrame."""
+        value = read_json(body)
+        pages, ocr_pages = (_count(value.get(name), most) for name in self._fields)
+        return Extent(
+            self.pages if pages is None else pages,
+            self.ocr_pages if ocr_pages is None else ocr_pages,
+        )
+
+
+def _count(value: object, most: int) -> int | None:
+    return min(value, most) if isinstance(value, int) and value >= 0 else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+_MANY_STROKES = 60  # letters drawn as outlines; a ruled empty form has fewer
+
 
 class Box(NamedTuple):
     """A rectangle; x0 <= x1 and y0 <= y1."""
@@ -48,7 +50,8 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as the file places it. `size` is the height of its font's box."""
+    """One word as the file places it. `size` is the height of its font's box; `is_hidden` marks
+    words that are drawn so that no reader sees them and that are no OCR layer."""
 
     text: str
     box: Box
@@ -57,11 +60,13 @@ class Word:
     is_bold: bool = False
     is_mono: bool = False
     is_italic: bool = False
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: words in the file's own order, horizontal and vertical rules, image boxes."""
+    """One page: words in the file's own order, horizontal and vertical rules, image boxes, and
+    how many shapes are drawn."""
 
     number: int
     width: float
@@ -71,6 +76,12 @@ class Page:
     across: tuple[Box, ...] = ()
     upright: tuple[Box, ...] = ()
     images: tuple[Box, ...] = ()
+    drawn: int = 0
+
+    @property
+    def is_scan(self) -> bool:
+        """True when the page shows something and has no text: an image, or many strokes."""
+        return not self.words and bool(self.images or self.drawn >= _MANY_STROKES)
 
 
 def bounds(boxes: list[Box]) -> Box:

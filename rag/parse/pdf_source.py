@@ -17,6 +17,8 @@ _MONO = re.compile(r"mono|courier|consol|CMTT|SFTT|typewriter|menlo|inconsolata"
 _ITALIC = re.compile(r"italic|oblique|SFTI|CMTI|-It\b", re.IGNORECASE)
 _SYMBOLS = re.compile(r"symbol|dingbat|wingding", re.IGNORECASE)
 _THIN = 3.0
+_INVISIBLE = 3  # text rendering mode of ISO 32000, 9.3.6
+_UNREADABLE = 1.6  # points
 
 
 class Outline(NamedTuple):
@@ -100,11 +102,11 @@ class PdfSource:
         size = raw.dimension
         crop = size.crop_bbox
         frame = _Frame(crop.l, max(crop.t, crop.b))
-        flat, sideways = _words(raw.word_cells, frame)
-        across, upright = _rules(raw.shapes, frame)
         images = tuple(frame.box(_corners(b.rect)) for b in raw.bitmap_resources)
+        flat, sideways = _words(raw.word_cells, frame, images)
+        across, upright = _rules(raw.shapes, frame)
         width, height = abs(crop.r - crop.l), abs(crop.t - crop.b)
-        return Page(number, width, height, flat, sideways, across, upright, images)
+        return Page(number, width, height, flat, sideways, across, upright, images, len(raw.shapes))
 
 
 class _Frame(NamedTuple):
@@ -126,7 +128,9 @@ def _corners(rect: Any) -> list[tuple[float, float]]:
     ]
 
 
-def _words(cells: list[Any], frame: _Frame) -> tuple[tuple[Word, ...], tuple[str, ...]]:
+def _words(
+    cells: list[Any], frame: _Frame, images: tuple[Box, ...]
+) -> tuple[tuple[Word, ...], tuple[str, ...]]:
     flat, sideways = [], []
     for cell in cells:
         text = cell.text.strip()
@@ -136,16 +140,26 @@ def _words(cells: list[Any], frame: _Frame) -> tuple[tuple[Word, ...], tuple[str
         if abs(rect.r_y1 - rect.r_y0) > abs(rect.r_x1 - rect.r_x0):
             sideways.append(text)
             continue
-        flat.append(_word(text, frame.box(_corners(rect)), cell.font_name or ""))
+        box = frame.box(_corners(rect))
+        flat.append(_word(text, box, cell.font_name or "", _is_hidden(cell, box, images)))
     return tuple(flat), tuple(sideways)
 
 
-def _word(text: str, box: Box, font: str) -> Word:
+def _is_hidden(cell: Any, box: Box, images: tuple[Box, ...]) -> bool:
+    """True for a font too small to be read, and for invisible text that lies over no image: over
+    one it is the layer that OCR made."""
+    if box.height <= _UNREADABLE:
+        return True
+    invisible = cell.rendering_mode.value == _INVISIBLE
+    return invisible and not any(image.holds(box, 2.0) for image in images)
+
+
+def _word(text: str, box: Box, font: str, is_hidden: bool = False) -> Word:
     """A word; a lone sign of a symbol font is a bullet, whatever its code."""
     if len(text) == 1 and _SYMBOLS.search(font) and not text.isdigit():
         text = "\u2022"
     bold, mono, italic = (bool(p.search(font)) for p in (_BOLD, _MONO, _ITALIC))
-    return Word(text, box, box.height, font, bold, mono, italic)
+    return Word(text, box, box.height, font, bold, mono, italic, is_hidden)
 
 
 def _rules(shapes: list[Any], frame: _Frame) -> tuple[tuple[Box, ...], tuple[Box, ...]]:

@@ -26,7 +26,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a converter found in one file; `empty_pages` are pages that gave no text."""
+    """What a converter found in one file; `empty_pages` are pages that gave no text, `hidden` is
+    how many characters of the pieces no reader sees."""
 
     pieces: tuple[Piece, ...]
     page_count: int | None = None
@@ -38,6 +39,8 @@ class Content:
     warnings: tuple[str, ...] = ()
     parser: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
+    media_type: str | None = None
+    hidden: int = 0
 
 
 def heading(text: str, level: int, page: int | None = None) -> Piece:

@@ -25,10 +25,11 @@ from rag.parse.child_config import ChildConfig
 from rag.parse.cleaning import CleaningConfig
 from rag.parse.legacy import NEEDS_OFFICE
 from rag.parse.limits import ParseLimits
+from rag.parse.ocr import OcrConfig
 from rag.parse.process import ChildProcess, Command
 from rag.ports import ParseJob, ParseOutcome
 
-PARSER_VERSION = 1  # raise it whenever the same bytes would give another text or other blocks
+PARSER_VERSION = 2  # raise it whenever the same bytes would give another text or other blocks
 
 _RETRIED = frozenset({"parser_crashed", "parse_memory"})
 
@@ -45,7 +46,8 @@ class DoclingParser:
     """A `Parser` on docling: bad files end as errors, within `limits`, beside their neighbours.
 
     `artifacts_path` names a folder with docling's layout and table models; without it PDFs go
-    through docling's native text with our own assembly. Children start at the first job and stay
+    through docling's native text with our own assembly. `ocr` says whether pages without text are
+    read from their pixels. Children start at the first job and stay
     warm until `close`; `command` replaces the child's command line (tests)."""
 
     def __init__(
@@ -55,13 +57,15 @@ class DoclingParser:
         *,
         cleaning: CleaningConfig | None = None,
         artifacts_path: Path | None = None,
+        ocr: OcrConfig | None = None,
         command: Command | None = None,
     ) -> None:
         self.limits = limits or ParseLimits()
         self.cleaning = cleaning or CleaningConfig()
         self.workers = workers or max(1, os.cpu_count() or 1)
         self.artifacts_path = artifacts_path
-        self.config = parser_config(self.limits, self.cleaning, artifacts_path)
+        self.ocr = ocr or OcrConfig()
+        self.config = parser_config(self.limits, self.cleaning, artifacts_path, self.ocr)
         self.hello: dict[str, object] = {}
         self._command = command or self._child_command
         self._work: queue.Queue[tuple[ParseJob, _Batch] | None] = queue.Queue()
@@ -195,7 +199,9 @@ class DoclingParser:
 
     def _child_command(self, temporary: Path, *, office: bool = False) -> list[str]:
         artifacts = str(self.artifacts_path) if self.artifacts_path else None
-        config = ChildConfig(self.limits, self.cleaning, temporary, artifacts, office)
+        config = ChildConfig(
+            self.limits, self.cleaning, temporary, artifacts, self.ocr, office=office
+        )
         return [sys.executable, "-P", "-m", "rag.parse.child", config.as_argument()]
 
 
@@ -217,7 +223,10 @@ class _Holder:
 
 
 def parser_config(
-    limits: ParseLimits, cleaning: CleaningConfig, artifacts_path: Path | None
+    limits: ParseLimits,
+    cleaning: CleaningConfig,
+    artifacts_path: Path | None,
+    ocr: OcrConfig | None = None,
 ) -> dict[str, object]:
     """What names the results: a change of any value here may change a parsed text."""
     return {
@@ -225,6 +234,7 @@ def parser_config(
         "assembly": PARSER_VERSION,
         "packages": {name: _version(name) for name in ("docling-slim", "docling-parse")},
         "pdf": "layout" if artifacts_path else "native",
+        "ocr": (ocr or OcrConfig()).fingerprint(),
         "cleaning": dict(cleaning.as_json()),
         "text_chars": limits.text_chars,
     }

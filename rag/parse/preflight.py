@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rag.errors import ConfigurationError, PoisonError, PolicyError
-from rag.parse import archives
+from rag.parse import archives, xml_parts
+from rag.parse import pdf_streams as streams
 from rag.parse.filetypes import HEAD_BYTES, FileType, OleNames, by_members, sniff, unsupported
 from rag.parse.limits import ParseLimits
 
@@ -14,7 +15,8 @@ _REFUSED = {
     FileType.ZIP: "a zip archive of files",
     FileType.XML: "XML of an unknown vocabulary",
 }
-_ZIPPED = "a zip archive without the parts of a document"
+_XML = frozenset({FileType.JATS, FileType.USPTO})
+_MACROS = frozenset({"Macros", "_VBA_PROJECT_CUR", "_VBA_PROJECT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,9 @@ class Preflight:
 
 def inspect(path: Path, name: str, passwords: tuple[str, ...], limits: ParseLimits) -> Preflight:
     """The verdict on one file. Raises PoisonError (`empty_file`, `corrupt_file`), PolicyError
-    (`unsupported_type`, `file_too_large`, `too_many_pages`, `archive_bomb`) or ConfigurationError
-    (`password_required`, `password_wrong`); never anything else for any bytes."""
+    (`unsupported_type`, `file_too_large`, `too_many_pages`, `archive_bomb`, `xml_bomb`, `pdf_bomb`,
+    `image_too_large`, `macros_forbidden`) or ConfigurationError (`password_required`,
+    `password_wrong`); never anything else for any bytes."""
     size = path.stat().st_size
     if size == 0:
         raise PoisonError("The file is empty: upload it again or delete it.", code="empty_file")
@@ -54,7 +57,7 @@ def _inspect(
     if file_type is FileType.ZIP:
         file_type = _zip_type(path, limits)
     elif file_type is FileType.DOC:
-        file_type = _ole_type(path)
+        file_type = _ole_type(path, limits)
     if file_type is None:
         raise unsupported("a binary file of an unknown format")
     if file_type in _REFUSED:
@@ -67,9 +70,16 @@ def _inspect(
         )
     if file_type is FileType.PDF:
         return _inspect_pdf(path, passwords, limits)
+    _check_content(path, file_type, limits)
+    return Preflight(file_type)
+
+
+def _check_content(path: Path, file_type: FileType, limits: ParseLimits) -> None:
     if file_type is FileType.IMAGE:
         _check_image(path, limits)
-    return Preflight(file_type)
+    if file_type in _XML:
+        with path.open("rb") as stream:
+            xml_parts.check_xml(stream, limits)
 
 
 def _zip_type(path: Path, limits: ParseLimits) -> FileType:
@@ -81,10 +91,12 @@ def _zip_type(path: Path, limits: ParseLimits) -> FileType:
             "The iWork document is encrypted: save it without a password.",
             code="password_required",
         )
+    if not limits.allow_macros and any(n.lower().endswith("vbaproject.bin") for n in names):
+        raise _macros()
     return by_members(names, mimetype)
 
 
-def _ole_type(path: Path) -> FileType | None:
+def _ole_type(path: Path, limits: ParseLimits) -> FileType | None:
     import olefile  # type: ignore[import-untyped]
 
     try:
@@ -92,10 +104,21 @@ def _ole_type(path: Path) -> FileType | None:
             names = frozenset(entry[0] for entry in ole.listdir(streams=True, storages=True))
     except (OSError, ValueError, IndexError, KeyError, AttributeError, TypeError) as exc:
         raise archives.corrupt("its OLE2 directory can not be read") from exc
+    if not limits.allow_macros and names & _MACROS:
+        raise _macros()
     return OleNames(names).file_type()
 
 
+def _macros() -> PolicyError:
+    return PolicyError(
+        "The office file carries macros: save it without them (.docx, .xlsx, .pptx), or allow "
+        "macros for this parser; they are never run.",
+        code="macros_forbidden",
+    )
+
+
 def _inspect_pdf(path: Path, passwords: tuple[str, ...], limits: ParseLimits) -> Preflight:
+    streams.check_streams(path, limits)
     pages, password = _open_pdf(path, passwords)
     if pages > limits.pages:
         raise PolicyError(
@@ -134,16 +157,21 @@ def _open_pdf(path: Path, passwords: tuple[str, ...]) -> tuple[int, str | None]:
 def _check_image(path: Path, limits: ParseLimits) -> None:
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None  # our own limit is checked below, before any pixel is read
     try:
         with Image.open(path) as image:
             pixels = image.width * image.height
     except (OSError, ValueError, SyntaxError, EOFError) as exc:
         raise archives.corrupt("the image can not be opened") from exc
+    except Image.DecompressionBombError as exc:
+        raise image_too_large(limits) from exc
     if pixels > limits.image_pixels:
-        raise PolicyError(
-            f"The image has {pixels} pixels, more than the {limits.image_pixels} allowed.",
-            code="file_too_large",
-            limit=limits.image_pixels,
-            seen=pixels,
-        )
+        raise image_too_large(limits)
+
+
+def image_too_large(limits: ParseLimits) -> PolicyError:
+    """The error for an image with too many pixels, alone or inside a document."""
+    return PolicyError(
+        f"An image has more than the {limits.image_pixels} pixels allowed: make it smaller.",
+        code="image_too_large",
+        limit=limits.image_pixels,
+    )

@@ -149,15 +149,15 @@ class ChildProcess:
 
     def _await_result(self, nonce: str, cancelled: Callable[[], bool]) -> bytes:
         started = time.monotonic()
-        pages: int | None = None
+        extent = outcomes.Extent()
         reader = wire.FrameReader.start(self.limits.output_bytes)
         while True:
             for kind, body in self._frames(reader, cancelled):
                 if kind == wire.RESULT:
                     return wire.unseal(nonce, body)
                 if kind == wire.PROGRESS:
-                    pages = outcomes.pages_of(body, pages, self.limits.pages)
-            wall = self.limits.wall(pages)
+                    extent = extent.after(body, self.limits.pages)
+            wall = self.limits.wall(*extent)
             if time.monotonic() - started > wall:
                 raise outcomes.timed_out(wall)
             rss = _tree_rss(self.process.pid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from rag.model import SourceObject
@@ -43,8 +44,18 @@ class Scope:
         return {"source_id": self.source_id, "shards": list(self.shards)}
 
 
-def diff(conn: Connection, scope: Scope, objects: Iterable[SourceObject]) -> list[Difference]:
-    """How `objects` differ from the manifest of `scope`, sorted by name; one SQL statement."""
+def clock(conn: Connection) -> datetime:
+    """The server's time: take it before a listing begins."""
+    row = conn.execute(statements("manifest")["clock"]).fetchone()
+    assert row is not None
+    now: datetime = row["now"]
+    return now
+
+
+def diff(
+    conn: Connection, scope: Scope, objects: Iterable[SourceObject], listed_at: datetime
+) -> list[Difference]:
+    """How `objects`, listed from `listed_at` on, differ from the manifest of `scope`, by name."""
     sql = statements("manifest")
     with conn.transaction():
         conn.execute(sql["create_listing"])
@@ -52,7 +63,7 @@ def diff(conn: Connection, scope: Scope, objects: Iterable[SourceObject]) -> lis
             for obj in objects:
                 copy.write_row((obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at))
         conn.execute(sql["leave_out_erased"], {"collection_id": scope.collection_id})
-        rows = conn.execute(sql["diff"], scope.parameters).fetchall()
+        rows = conn.execute(sql["diff"], {**scope.parameters, "listed_at": listed_at}).fetchall()
     return [
         Difference(
             Change(row["change"]),

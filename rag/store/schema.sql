@@ -59,6 +59,8 @@ create table document (
     missing_since timestamptz,
     deleted_at timestamptz,
     first_seen_at timestamptz not null default now(),
+    -- when a look was last recorded: an older listing can not overrule it
+    looked_at timestamptz not null default clock_timestamp(),
     unique (source_id, uri)
 );
 create index document_by_shard on document (collection_id, shard);

@@ -37,7 +37,7 @@ CONFIGS = st.one_of(
 )
 
 
-@settings(max_examples=5000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(parsed=documents(), config=CONFIGS)
 def test_chunks_of_any_document_keep_every_promise(
     tokenizer: ModelTokenizer, parsed: ParsedDocument, config: ChunkConfig
@@ -47,7 +47,7 @@ def test_chunks_of_any_document_keep_every_promise(
     assert cut_passages(parsed, config, tokenizer) == passages
 
 
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=80, deadline=None, database=None)
 @given(text=st.text(max_size=600), size=st.sampled_from([16, 32, 256]))
 def test_text_without_blocks_is_covered(tokenizer: ModelTokenizer, text: str, size: int) -> None:
     parsed = ParsedDocument(text, (), "text/plain")

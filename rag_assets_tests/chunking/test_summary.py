@@ -33,7 +33,8 @@ TEXT = (
 
 def test_a_summary_takes_the_telling_sentences_in_their_order() -> None:
     summary = summarise(TEXT, 3)
-    assert "Cracks in turbine blades were measured" in summary
+    assert "Turbine blades showed cracks" in summary
+    assert "soup" not in summary
     assert "It rained." not in summary
     assert "so it goes" not in summary
     places = [TEXT.index(part) for part in summary.replace(". ", ".|").split("|")]

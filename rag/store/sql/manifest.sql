@@ -1,3 +1,7 @@
+-- name: clock
+-- The server's clock, against which looks are ordered.
+select clock_timestamp() as now
+
 -- name: create_listing
 -- A place for one listing, for the length of a transaction.
 create temporary table listing (
@@ -16,7 +20,8 @@ where erasure.collection_id = %(collection_id)s and erasure.uri_hash = sha256(li
 
 -- name: diff
 -- What differs between the listing and the manifest of one shard, a row per object. 'waiting' is
--- an object that could not be fetched, has not changed, and is not due for another try.
+-- an object that could not be fetched, has not changed, and is not due for another try. What was
+-- looked at or deleted after this listing began is newer than the listing and left alone.
 select
     listing.uri, listing.etag, listing.object_version, listing.size_bytes, listing.modified_at,
     document.id as document_id,
@@ -34,18 +39,19 @@ left join document on document.source_id = %(source_id)s and document.uri = list
 left join dead_letter as failed
     on failed.document_id = document.id and failed.stage = 'fetch' and failed.resolved_at is null
 where document.id is null
-    or document.deleted_at is not null
-    or failed.id is not null
-    or (document.etag, document.object_version, document.size_bytes, document.modified_at)
-        is distinct from
-        (listing.etag, listing.object_version, listing.size_bytes, listing.modified_at)
+    or greatest(document.looked_at, document.deleted_at) <= %(listed_at)s and (
+        document.deleted_at is not null
+        or failed.id is not null
+        or (document.etag, document.object_version, document.size_bytes, document.modified_at)
+            is distinct from
+            (listing.etag, listing.object_version, listing.size_bytes, listing.modified_at))
 union all
 select
     document.uri, document.etag, document.object_version, document.size_bytes,
     document.modified_at, document.id, 'vanished'
 from document
 where document.source_id = %(source_id)s and document.shard = any(%(shards)s)
-    and document.deleted_at is null
+    and document.deleted_at is null and document.looked_at <= %(listed_at)s
     and not exists (select from listing where listing.uri = document.uri)
 order by 1
 
@@ -82,7 +88,7 @@ returning document_id
 -- Take over what the listing said of each document of the batch, and its newest version.
 update document set
     etag = item.etag, object_version = item.object_version, size_bytes = item.size_bytes,
-    modified_at = item.modified_at, missing_since = null,
+    modified_at = item.modified_at, missing_since = null, looked_at = clock_timestamp(),
     version_id = (
         select max(document_version.id) from document_version
         where document_version.document_id = document.id)
@@ -100,7 +106,8 @@ where document.id = any(%(ids)s)
 
 -- name: rename_document
 -- A vanished document found again under another name keeps its identity and all that hangs on it.
-update document set uri = %(uri)s, missing_since = null where id = %(id)s
+update document set uri = %(uri)s, missing_since = null, looked_at = clock_timestamp()
+where id = %(id)s
 
 -- name: drop_tombstone
 -- A renamed document takes the place of an older tombstone of the same name.
@@ -110,7 +117,7 @@ where source_id = %(source_id)s and uri = %(uri)s and deleted_at is not null
 -- name: delete_documents
 -- Tombstones: the documents leave search in the same transaction.
 with gone as (
-    update document set deleted_at = now() where id = any(%(ids)s) and deleted_at is null
+    update document set deleted_at = clock_timestamp() where id = any(%(ids)s) and deleted_at is null
     returning id
 ), rows_gone as (
     delete from search_row where document_id in (select id from gone)

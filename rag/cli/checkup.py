@@ -1,0 +1,113 @@
+"""The checks of `rag doctor` that need no server: settings, folder, programs, parser, embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rag.cli.finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from rag.settings import Settings
+
+_PACKAGES = ("rag-assets", "dagster", "docling-slim", "torch", "openvino", "psycopg", "boto3")
+_ENOUGH_BYTES = 2 * 1024**3
+
+
+def programs() -> Iterator[Finding]:
+    """Python and the packages that decide behaviour."""
+    import platform
+    from importlib import metadata
+
+    versions = []
+    for package in _PACKAGES:
+        try:
+            versions.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            if package != "rag-assets":  # a checkout that is not installed still runs
+                yield fail("packages", f"{package} is missing", "run `make` or pip install again")
+    yield ok("packages", f"Python {platform.python_version()}, {', '.join(versions)}")
+
+
+def configuration(settings: Settings) -> Iterator[Finding]:
+    """Where settings come from, and variables that look like settings and are none."""
+    from rag.cli.provenance import settings_in_force, strangers
+
+    rows = [row for row in settings_in_force(settings) if row.source != "default"]
+    names = ", ".join(f"{row.name} ({row.source})" for row in rows)
+    yield ok("settings", names or "all at their defaults")
+    for name in strangers():
+        yield warn(
+            "settings", f"{name} is no setting", "correct its name; docs/settings.md has them all"
+        )
+
+
+def folder(settings: Settings) -> Iterator[Finding]:
+    """The folder of the platform can be written to and has room."""
+    import shutil
+
+    from rag.stack.folder import ensure_folder
+
+    home = ensure_folder(settings.home.resolve(), 0o755)
+    free = shutil.disk_usage(home).free
+    detail = f"{home}, {free / 1024**3:.1f} GiB free"
+    if free < _ENOUGH_BYTES:
+        yield warn("folder", detail, "make room, or set RAG_HOME to a larger disk")
+    else:
+        yield ok("folder", detail)
+
+
+def parser(settings: Settings) -> Iterator[Finding]:
+    """Which way PDFs are read."""
+    from rag.parse.pool import DoclingParser
+
+    with DoclingParser(workers=settings.parse_workers or None) as made:
+        path = made.config["pdf"]
+        workers = made.workers
+    if path == "layout":
+        yield ok("parser", f"docling with layout models, {workers} processes")
+        return
+    yield ok(
+        "parser",
+        f"docling's native PDF text with our own assembly, {workers} processes; layout models are "
+        "not in use (`pip install 'rag-assets[layout]'` brings docling's)",
+    )
+
+
+def embedding(settings: Settings) -> Iterator[Finding]:
+    """The engine that computes vectors, and why not the fast one."""
+    import time
+
+    from rag.cli.backend import load_embedder
+
+    engine = load_embedder(settings)
+    started = time.perf_counter()
+    engine.embed(["warm"])
+    seconds = time.perf_counter() - started
+    name = getattr(engine, "engine", "custom")
+    arithmetic = getattr(engine, "arithmetic", "")
+    reason = getattr(engine, "fallback_reason", None)
+    detail = f"{settings.embedding_model} on {name} {arithmetic}, loaded in {seconds:.1f} s"
+    if reason:
+        advice = "embedding is slower; vectors are the same"
+        yield warn("embedding", f"{detail}; not OpenVINO because: {reason}", advice)
+    else:
+        yield ok("embedding", detail)
+
+
+def ports(settings: Settings) -> Iterator[Finding]:
+    """The port of the Dagster UI is free, or ours."""
+    from rag.stack.endpoints import running_endpoints
+    from rag.stack.loopback import is_free
+
+    running = running_endpoints(settings.home.resolve())
+    if running is not None:
+        yield ok("ports", f"the stack runs: {running.dagster_url}")
+    elif settings.dagster_port and not is_free(settings.dagster_port):
+        yield warn(
+            "ports",
+            f"port {settings.dagster_port} is in use by another program",
+            "end it, or set RAG_DAGSTER_PORT (0 takes a free one)",
+        )
+    else:
+        yield ok("ports", f"{settings.dagster_port or 'any free one'} for the Dagster UI")

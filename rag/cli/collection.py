@@ -1,0 +1,112 @@
+"""rag collection: make collections, bind sources to them, look at them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rag.cli.terminal import AsJson, escape, plural, say, table, write_json
+
+app = typer.Typer(
+    help="Make collections, bind sources to them, look at them.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Name = Annotated[str, typer.Argument(metavar="NS/NAME", help="The collection's full name.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            "-s",
+            metavar="URI",
+            help="Where its documents come from: s3://bucket/prefix/ or a folder. May be repeated.",
+        ),
+    ] = None,
+    shards: Annotated[
+        int, typer.Option(min=1, max=100, help="Partitions that are brought up to date apart.")
+    ] = 1,
+    language: Annotated[
+        str, typer.Option(help="Text search configuration of Postgres for the lexical list.")
+    ] = "english",
+    as_json: AsJson = False,
+) -> None:
+    """Make a collection and bind sources to it."""
+    from rag.cli.backend import open_backend
+    from rag.cli.language import check_language
+    from rag.model import CollectionName
+    from rag.sources.open import normalise_uri
+    from rag.store import collections
+
+    full_name = CollectionName.parse(name)
+    uris = [normalise_uri(uri) for uri in source or []]
+    with open_backend() as backend:
+        check_language(backend.conn, language)
+        with backend.conn.transaction():
+            made = collections.create_collection(
+                backend.conn, full_name, shards=shards, language=language
+            )
+            for uri in uris:
+                collections.add_source(backend.conn, made, uri)
+    if as_json:
+        write_json({"collection": name, "sources": uris, "shards": shards, "language": language})
+        return
+    say(f"Created [bold]{name}[/bold] with {plural(len(uris), 'source')}.")
+    for uri in uris:
+        say(f"  {escape(uri)}")
+    say(f"Next: `rag ingest --collection {name}`, or leave it to the sensor of `rag up`.")
+
+
+@app.command("list")
+def list_all(as_json: AsJson = False) -> None:
+    """All collections with their sources and counts."""
+    from rag.cli.backend import open_backend
+    from rag.store import collections
+
+    with open_backend() as backend:
+        rows = collections.list_collections(backend.conn)
+    if as_json:
+        write_json({"collections": rows})
+        return
+    if not rows:
+        say("There is no collection yet: `rag collection create NS/NAME --source URI` makes one.")
+        return
+    table(
+        ["collection", "documents", "chunks", "shards", "language", "sources"],
+        [
+            (
+                f"{row['namespace']}/{row['name']}",
+                row["documents"],
+                int(row["chunks"]),
+                row["shards"],
+                row["language"],
+                escape("\n".join(row["sources"]) or "none"),
+            )
+            for row in rows
+        ],
+        right=["documents", "chunks", "shards"],
+        fixed=["collection"],
+    )
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """One collection: its sources, its generations, its documents by state."""
+    from rag.cli import standing
+    from rag.cli.backend import open_backend
+    from rag.cli.standing_view import show_overview
+    from rag.model import CollectionName
+
+    full_name = CollectionName.parse(name)
+    with open_backend() as backend:
+        shown = standing.overview(backend.conn, full_name)
+    if as_json:
+        write_json(shown)
+    else:
+        show_overview(shown)

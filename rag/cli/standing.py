@@ -1,0 +1,96 @@
+"""How a collection stands: documents by state, failures, generations, runs, progress."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, LiteralString, cast
+
+if TYPE_CHECKING:
+    from rag.model import CollectionName
+    from rag.store.database import Connection, Row
+
+_HEAD = re.compile(r"^-- name: (\w+)\n(?=-- )", re.MULTILINE)
+
+
+@cache
+def _statements() -> dict[str, LiteralString]:
+    parts = _HEAD.split((files("rag.cli") / "standing.sql").read_text(encoding="utf-8"))[1:]
+    return dict(zip(parts[::2], cast("list[LiteralString]", parts[1::2]), strict=True))
+
+
+def _select(conn: Connection, name: str, collection_id: int, **more: object) -> list[Row]:
+    return conn.execute(_statements()[name], {"collection_id": collection_id, **more}).fetchall()
+
+
+def documents_by_state(conn: Connection, collection_id: int) -> dict[str, int]:
+    """Documents per state: live, partial, pending, failed, deleted."""
+    rows = _select(conn, "documents_by_state", collection_id)
+    return {row["state"]: row["documents"] for row in rows}
+
+
+def documents(conn: Connection, collection_id: int) -> list[Row]:
+    """Every document that is not deleted, with its state and what was made of it."""
+    return _select(conn, "documents", collection_id)
+
+
+def generations(conn: Connection, collection_id: int) -> list[Row]:
+    """The collection's generations, newest first."""
+    return _select(conn, "generations", collection_id)
+
+
+def last_runs(conn: Connection, collection_id: int, limit: int = 5) -> list[Row]:
+    """The newest runs, each with the counts of its stages."""
+    return _select(conn, "last_runs", collection_id, limit=limit)
+
+
+def last_stage_record(conn: Connection, collection_id: int) -> int:
+    """A mark to ask `stages_since` with later."""
+    (row,) = _select(conn, "last_stage_record", collection_id)
+    return int(row["id"])
+
+
+def stages_since(conn: Connection, collection_id: int, after: int) -> list[Row]:
+    """What stages did after the mark, in order."""
+    return _select(conn, "stages_since", collection_id, after=after)
+
+
+def progress(conn: Connection, collection_id: int) -> Row:
+    """How many documents and chunks have passed each stage."""
+    (row,) = _select(conn, "progress", collection_id)
+    return row
+
+
+def failures(conn: Connection, collection_id: int, shards: int) -> list[Row]:
+    """Open failures, newest first."""
+    from rag.store import ledger
+
+    return ledger.open_letters(conn, collection_id, list(range(shards)))
+
+
+def overview(conn: Connection, name: CollectionName) -> dict[str, object]:
+    """The collection with its sources, documents by state and generations."""
+    from rag.store import collections
+
+    found = collections.find_collection(conn, name)
+    return {
+        "collection": str(name),
+        "shards": found.shards,
+        "language": found.language,
+        "sources": collections.list_sources(conn, found),
+        "documents": documents_by_state(conn, found.id),
+        "generations": generations(conn, found.id),
+    }
+
+
+def full_status(conn: Connection, name: CollectionName) -> dict[str, object]:
+    """The overview, with open failures and the last runs."""
+    from rag.store import collections
+
+    found = collections.find_collection(conn, name)
+    return {
+        **overview(conn, name),
+        "failures": failures(conn, found.id, found.shards),
+        "runs": last_runs(conn, found.id),
+    }

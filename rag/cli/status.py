@@ -1,0 +1,56 @@
+"""rag status: how the collections stand, and what failed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rag.cli.terminal import AsJson, plural, say, write_json
+
+
+def status(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NS/NAME]", help="A collection; without it, all of them."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Documents by state, failures with their reason and next retry, generations, last runs."""
+    from rag.cli import standing
+    from rag.cli.backend import open_backend
+    from rag.model import CollectionName
+    from rag.store import collections
+
+    wanted = None if name is None else CollectionName.parse(name)
+    with open_backend() as backend:
+        if wanted is not None:
+            names = [wanted]
+        else:
+            rows = collections.list_collections(backend.conn)
+            names = [CollectionName(row["namespace"], row["name"]) for row in rows]
+        shown = [standing.full_status(backend.conn, each) for each in names]
+    if as_json:
+        write_json({"collections": shown})
+    else:
+        _show(shown)
+
+
+def _show(shown: list[dict[str, object]]) -> None:
+    from rag.cli.standing_view import show_failures, show_overview, show_runs
+
+    if not shown:
+        say("There is no collection yet: `rag collection create NS/NAME --source URI` makes one.")
+    for collection in shown:
+        show_overview(collection)
+        failures = collection["failures"]
+        runs = collection["runs"]
+        assert isinstance(failures, list)
+        assert isinstance(runs, list)
+        if failures:
+            show_failures(failures)
+            say(f"`rag retry {collection['collection']}` tries "
+                f"{plural(len(failures), 'failure')} again now.")  # fmt: skip
+        if runs:
+            show_runs(runs)
+        say()

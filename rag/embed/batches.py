@@ -1,0 +1,41 @@
+"""How texts become batches: each text once, longest first, small batches of nearly equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A batch's activations should stay in a core's cache; measured best around four full windows.
+BATCH_TOKENS = 1024
+BATCH_ROWS = 64
+
+
+def unique(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The different texts in order of first appearance, and the place of each text among them."""
+    places: dict[str, int] = {}
+    inverse = [places.setdefault(text, len(places)) for text in texts]
+    return list(places), np.array(inverse, np.int64)
+
+
+def plan(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Groups of indices, longest texts first; a group holds at most BATCH_TOKENS padded tokens."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        rows = max(1, min(BATCH_ROWS, BATCH_TOKENS // max(1, lengths[order[start]])))
+        yield order[start : start + rows]
+        start += rows
+
+
+def padded(
+    tokens: Sequence[Sequence[int]], padding: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Token ids filled up to the longest row, and the mask that says where tokens are."""
+    lengths = np.array([len(row) for row in tokens])
+    mask = (np.arange(lengths.max(initial=1)) < lengths[:, None]).astype(np.int64)
+    ids = np.full(mask.shape, padding, np.int64)
+    for row, own in zip(ids, tokens, strict=True):
+        row[: len(own)] = own
+    return ids, mask

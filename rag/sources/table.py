@@ -1,0 +1,244 @@
+"""Rows of a Postgres table as documents: one row, one short Markdown file.
+
+The address is `postgresql-table://<database>/<schema>.<table>?text=body&id=id&title=title&
+updated=updated_at`; only `text` must be named. It holds no password: the database's URL comes from
+RAG_TABLE_<DATABASE>_URL, or is the platform's own where no database is named. SQL stands here and
+not in rag/store, because its identifiers are the user's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from rag.errors import ConfigurationError, RagError, TransientError, UnavailableError
+from rag.model import Listing, SourceObject
+from rag.sources.transfer import whole_or_nothing, write_blocks
+
+SCHEME = "postgresql-table"
+_SUFFIX = ".md"
+_PAGE_ROWS = 5_000
+_OPTIONS = (
+    "-c default_transaction_read_only=on -c statement_timeout=300000 -c lock_timeout=10000 "
+    "-c idle_in_transaction_session_timeout=120000"
+)
+_DATABASE = re.compile(r"[a-z][a-z0-9_]{0,40}|")
+_Row: TypeAlias = dict[str, Any]
+
+# xmin is another one after every update, also where nobody keeps the time of it
+_ROWS = """
+select {id}::text as key, xmin::text || '-' || {stamp} as etag, {modified} as modified_at,
+    octet_length(convert_to({document}, 'UTF8')) as size_bytes
+from {table} where {id} is not null
+"""
+_ROW = """
+select xmin::text || '-' || {stamp} as etag, {document} as document from {table}
+where {id} = %(key)s
+"""
+_CHANGES = (
+    _ROWS
+    + """
+and {updated} is not null and (%(since)s::timestamptz is null
+    or ({updated}::timestamptz, {id}::text) > (%(since)s::timestamptz, %(key)s::text))
+order by {updated}::timestamptz, {id}::text limit %(limit)s
+"""
+)
+
+
+class TableCursor(NamedTuple):
+    """How far a table's changes were read."""
+
+    updated_at: datetime
+    key: str
+
+
+class TableChanges(NamedTuple):
+    """Some rows that changed, and where to go on."""
+
+    listing: Listing
+    cursor: TableCursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableAddress:
+    """What the address of a table says."""
+
+    database: str
+    table: tuple[str, ...]
+    text: str
+    id: str = "id"
+    title: str | None = None
+    updated: str | None = None
+
+    @classmethod
+    def parse(cls, uri: str) -> TableAddress:
+        """Read an address. Raises ConfigurationError (`bad_source`)."""
+        parts = urlsplit(uri)
+        names = dict(parse_qsl(parts.query, keep_blank_values=True))
+        table = tuple(unquote(parts.path.strip("/")).split("."))
+        is_known = set(names) <= {"text", "id", "title", "updated"} and all(names.values())
+        is_known = is_known and "%" not in "".join(names.values())  # psycopg's own sign
+        is_table = (
+            "%" not in parts.path
+            and all(table)
+            and len(table) <= 2
+            and _DATABASE.fullmatch(parts.netloc)
+        )
+        if parts.scheme != SCHEME or not is_known or not is_table or "text" not in names:
+            raise ConfigurationError(
+                f"'{uri}' is not a table's address: write {SCHEME}://database/schema.table?"
+                "text=column, and if need be &id=, &title= and &updated=.",
+                code="bad_source",
+            )
+        return cls(parts.netloc, table, **names)
+
+
+class TableSource:
+    """The rows of one table. Safe to use from several threads."""
+
+    def __init__(self, uri: str, database_url: str) -> None:
+        self.uri = uri
+        self._address = TableAddress.parse(uri)
+        self._database_url = database_url
+
+    def list(self) -> Listing:
+        """Every row's key and state in one snapshot; incomplete when the server went away.
+
+        Raises ConfigurationError (`table_not_found`, `table_key_not_unique`, `table_refused`) or
+        UnavailableError (`table_unreachable`)."""
+        found: dict[str, SourceObject] = {}
+        rows = 0
+        try:
+            with self._connection() as conn, conn.cursor("rows") as cursor:
+                cursor.itersize = _PAGE_ROWS
+                for row in cursor.execute(self._sql(_ROWS)):
+                    rows += 1
+                    obj = self._object(row)
+                    found[obj.uri] = obj
+        except UnavailableError:
+            if not found:
+                raise
+            return Listing(tuple(found.values()), is_complete=False)
+        if rows != len(found):
+            raise ConfigurationError(
+                f"Column {self._address.id} of {self.uri} repeats values: name a unique one (id=).",
+                code="table_key_not_unique",
+            )
+        return Listing(tuple(found.values()), is_complete=True)
+
+    def changes(
+        self, cursor: TableCursor | None, *, limit: int = 1_000, lag_s: float = 60.0
+    ) -> TableChanges:
+        """Rows updated after the cursor, oldest first, as hints; they never show deletions.
+
+        A transaction stamps its rows when it begins and shows them when it commits, so the cursor
+        stays `lag_s` behind the server's clock and the last rows are given again next time.
+        Raises as `list`, and ConfigurationError (`bad_source`) when no `updated` is named."""
+        if self._address.updated is None:
+            raise ConfigurationError(
+                f"{self.uri} names no column of the last update: add &updated=.", code="bad_source"
+            )
+        after = {"since": cursor and cursor.updated_at, "key": cursor and cursor.key}
+        with self._connection() as conn:
+            parameters = {**after, "limit": limit}
+            rows = conn.execute(self._sql(_CHANGES), parameters).fetchall()
+            horizon = conn.execute(
+                "select now() - make_interval(secs => %s) as horizon", [lag_s]
+            ).fetchone()
+        assert horizon is not None
+        settled = [row for row in rows if row["modified_at"] <= horizon["horizon"]]
+        if settled:
+            cursor = TableCursor(settled[-1]["modified_at"], settled[-1]["key"])
+        objects = tuple(self._object(row) for row in rows)
+        return TableChanges(Listing(objects, is_complete=False), cursor)
+
+    def fetch(self, obj: SourceObject, target: Path) -> None:
+        """Write the row as Markdown to `target`.
+
+        Raises TransientError: `object_gone`, `object_changed`, `table_unreachable`."""
+        key = unquote(obj.uri.removeprefix(f"{self.uri}#").removesuffix(_SUFFIX))
+        with self._connection() as conn:
+            rows = conn.execute(self._sql(_ROW), {"key": key}).fetchmany(2)
+        if not rows:
+            raise TransientError(
+                f"'{obj.uri}' is gone since it was listed: the next complete listing settles it.",
+                code="object_gone",
+            )
+        data = str(rows[0]["document"]).encode()
+        if len(rows) > 1 or rows[0]["etag"] != obj.etag or len(data) != obj.size_bytes:
+            raise TransientError(
+                f"'{obj.uri}' changed since it was listed: the next look takes the new one.",
+                code="object_changed",
+            )
+        with whole_or_nothing(target):
+            write_blocks([data], target)
+
+    def _object(self, row: _Row) -> SourceObject:
+        return SourceObject(
+            uri=f"{self.uri}#{quote(row['key'], safe='')}{_SUFFIX}",
+            etag=row["etag"],
+            size_bytes=row["size_bytes"],
+            modified_at=row["modified_at"],
+        )
+
+    def _sql(self, template: str) -> sql.Composed:
+        address = self._address
+        updated = sql.Identifier(address.updated) if address.updated else sql.SQL("null")
+        modified = sql.SQL("coalesce({}::timestamptz, 'epoch')").format(updated)
+        title: sql.Composable = sql.SQL("''")
+        if address.title:
+            title = sql.SQL(
+                r"coalesce('# ' || nullif(trim(regexp_replace({}::text, '\s+', ' ', 'g')), '') "
+                r"|| E'\n\n', '')"
+            ).format(sql.Identifier(address.title))
+        text = sql.SQL("coalesce({}::text, '')").format(sql.Identifier(address.text))
+        return sql.SQL(template).format(
+            id=sql.Identifier(address.id),
+            table=sql.Identifier(*address.table),
+            stamp=sql.SQL("(extract(epoch from {}) * 1000000)::bigint").format(modified),
+            modified=modified,
+            updated=updated,
+            document=sql.SQL("{} || {}").format(title, text),
+        )
+
+    @contextmanager
+    def _connection(self) -> Iterator[psycopg.Connection[_Row]]:
+        try:
+            with psycopg.Connection[_Row].connect(
+                self._database_url,
+                row_factory=dict_row,
+                connect_timeout=10,
+                options=_OPTIONS,
+                application_name="rag source",
+            ) as conn:
+                conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                yield conn
+        except psycopg.Error as error:
+            raise self._named(error) from error
+
+    def _named(self, error: psycopg.Error) -> RagError:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+            return ConfigurationError(
+                f"{self.uri}: {line}: correct the table or column in the address.",
+                code="table_not_found",
+            )
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return UnavailableError(
+                f"The database of {self.uri} does not answer ({line}): check its URL and server.",
+                code="table_unreachable",
+            )
+        return ConfigurationError(
+            f"{self.uri} can not be read ({line}): check its columns and this user's rights.",
+            code="table_refused",
+        )

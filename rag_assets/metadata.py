@@ -1,0 +1,96 @@
+"""What a materialisation shows of a stage: numbers that plot, facts, failures, a preview."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from rag.ingest.workshop import StageReport
+
+# a page of the UI, not an archive: the store keeps every dead letter
+FAILURES_SHOWN = 50
+
+Metadata = dict[str, dg.MetadataValue[Any]]
+
+# which count is the number of rows the shard now has: Dagster plots it on the asset's page
+_ROWS = {
+    "raw_documents": "listed",
+    "parsed_documents": "up_to_date",
+    "chunks": "total",
+    "embeddings": "chunks",
+    "search_index": "served_chunks",
+}
+
+
+def stage_metadata(report: StageReport) -> Metadata:
+    """The report as Dagster metadata: every count an int, `seconds` a float, `failures` always."""
+    metadata: Metadata = {
+        name: dg.MetadataValue.int(number) for name, number in report.counts.items()
+    }
+    metadata["seconds"] = dg.MetadataValue.float(round(report.seconds, 3))
+    for name, fact in report.facts.items():
+        metadata[name.replace(" ", "_")] = _fact(fact)
+    rows = report.counts.get(_ROWS.get(report.stage, ""))
+    if rows is not None:
+        metadata["dagster/partition_row_count"] = dg.MetadataValue.int(rows)
+    metadata["failures"] = dg.MetadataValue.md(failures_table(report.failures))
+    if report.preview:
+        metadata["preview"] = dg.MetadataValue.md(preview_table(report.preview))
+    return metadata
+
+
+def failures_table(failures: Sequence[Mapping[str, Any]]) -> str:
+    """What failed and why, as a Markdown table; `none` when nothing did."""
+    if not failures:
+        return "none"
+    columns = ("document", "stage", "code", "reason", "attempts", "next retry")
+    rows = [
+        (row["uri"], row["stage"], row["code"], row["reason"], row["attempts"],
+         _retry(row["next_retry_at"]))
+        for row in failures[:FAILURES_SHOWN]
+    ]  # fmt: skip
+    table = markdown_table(columns, rows)
+    hidden = len(failures) - FAILURES_SHOWN
+    return f"{table}\n\n… and {hidden} more: `rag status` lists all." if hidden > 0 else table
+
+
+def preview_table(chunks: Sequence[Mapping[str, Any]]) -> str:
+    """A few chunks as a Markdown table."""
+    rows = [
+        (row["uri"], row["ordinal"], row["page_first"] or "", " / ".join(row["headings"]),
+         row["tokens"], row["text"])
+        for row in chunks
+    ]  # fmt: skip
+    return markdown_table(("document", "chunk", "page", "heading", "tokens", "text"), rows)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A pipe table whose cells can not break it."""
+    head = [_line(columns), "|" + " --- |" * len(columns)]
+    return "\n".join([*head, *(_line(row) for row in rows)])
+
+
+def _line(cells: Iterable[object]) -> str:
+    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+
+def _cell(value: object) -> str:
+    text = " ".join(str(value).split())
+    # documents are strangers: neither a pipe nor markup of theirs may shape the page
+    for character, safe in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("`", "'"), ("[", "\\[")):
+        text = text.replace(character, safe)
+    return text
+
+
+def _retry(at: datetime | None) -> str:
+    return at.isoformat(timespec="seconds") if at else "on change"
+
+
+def _fact(fact: str | float) -> dg.MetadataValue[Any]:
+    if isinstance(fact, str):
+        return dg.MetadataValue.text(fact)
+    return dg.MetadataValue.int(fact) if isinstance(fact, int) else dg.MetadataValue.float(fact)

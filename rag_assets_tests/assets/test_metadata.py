@@ -1,0 +1,66 @@
+"""What people read on an asset's page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from rag.ingest.workshop import StageReport
+from rag_assets.metadata import FAILURES_SHOWN, failures_table, markdown_table, stage_metadata
+
+LETTER = {
+    "uri": "s3://b/a.pdf",
+    "stage": "parse",
+    "code": "encrypted",
+    "reason": "It wants a password.",
+    "attempts": 1,
+    "next_retry_at": None,
+}
+
+
+def test_no_failures_are_called_none() -> None:
+    assert failures_table([]) == "none"
+
+
+def test_a_failure_shows_its_code_reason_attempts_and_next_retry() -> None:
+    due = {**LETTER, "next_retry_at": datetime(2026, 1, 1, 12, tzinfo=UTC), "attempts": 2}
+
+    assert failures_table([LETTER, due]).splitlines() == [
+        "| document | stage | code | reason | attempts | next retry |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| s3://b/a.pdf | parse | encrypted | It wants a password. | 1 | on change |",
+        "| s3://b/a.pdf | parse | encrypted | It wants a password. | 2 "
+        "| 2026-01-01T12:00:00+00:00 |",
+    ]
+
+
+def test_more_failures_than_a_page_holds_are_counted() -> None:
+    table = failures_table([LETTER] * (FAILURES_SHOWN + 7))
+
+    assert table.endswith("… and 7 more: `rag status` lists all.")
+
+
+@pytest.mark.parametrize("hostile", ["a|b", "a\nb", "<img src=x>", "`x`", "[x](javascript:1)"])
+def test_a_document_can_not_break_or_mark_up_the_table(hostile: str) -> None:
+    _, _, row = markdown_table(("text",), [(hostile,)]).split("\n")
+
+    assert row.replace("\\|", "").count("|") == 2
+    assert "<" not in row
+    assert "`" not in row
+    assert "[" not in row.replace("\\[", "")
+
+
+def test_counts_are_whole_numbers_and_seconds_are_not() -> None:
+    report = StageReport("chunks", {"chunks": 3, "total": 7}, seconds=1.23456, facts={"a b": "x"})
+
+    values = {name: value.value for name, value in stage_metadata(report).items()}
+
+    assert values == {
+        "chunks": 3,
+        "total": 7,
+        "seconds": 1.235,
+        "a_b": "x",
+        "dagster/partition_row_count": 7,
+        "failures": "none",
+    }

@@ -1,0 +1,89 @@
+"""docs/ can not lie: pages are generated, and every error code is explained."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag.cli.main import build_app
+from rag.cli.reference import commands_page, settings_page
+from rag.settings import Settings
+from rag_assets_tests.cli.conftest import ROOT
+
+DOCS = ROOT / "docs"
+
+
+def test_settings_page_is_what_the_settings_say():
+    assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_page(), "run `make docs`"
+
+
+def test_settings_page_has_every_setting_with_a_meaning():
+    page = settings_page()
+
+    for name, field in Settings.model_fields.items():
+        assert f"`RAG_{name.upper()}`" in page
+        assert field.description
+
+
+def test_commands_page_is_what_the_help_texts_say():
+    page = commands_page(build_app())
+
+    assert (DOCS / "commands.md").read_text(encoding="utf-8") == page, "run `make docs`"
+
+
+def test_every_error_code_in_the_tree_is_explained():
+    assert sorted(codes_in_tree() - codes_in_page()) == []
+
+
+def test_no_explained_error_code_is_gone_from_the_tree():
+    # rag.chunking makes the name of these from the name of the setting
+    made_at_run_time = {"bad_chunk_strategy", "bad_chunk_prefix"}
+
+    assert sorted(codes_in_page() - codes_in_tree() - made_at_run_time) == []
+
+
+def codes_in_page() -> set[str]:
+    text = (DOCS / "errors.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^\| `([a-z0-9_]+)` \|", text, re.MULTILINE))
+
+
+def codes_in_tree() -> set[str]:
+    files = [path for room in ("rag", "rag_assets", "resources", "sensors")
+             for path in (ROOT / room).rglob("*.py")]  # fmt: skip
+    # an answer of the servers' keeper that is no error
+    return {code for path in files for code in codes_in_file(path)} - {"ok"}
+
+
+def codes_in_file(path: Path) -> Iterator[str]:
+    """Literals that are given as `code=...`, as a class's `default_code`, or as {"code": ...}."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for value in values_of_codes(node):
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield value.value
+
+
+def values_of_codes(node: ast.AST) -> list[ast.expr | None]:
+    if isinstance(node, ast.keyword):
+        return [node.value] if node.arg == "code" else []
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return [node.value for each in targets if ast.unparse(each) == "default_code"]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return [each for key, each in pairs if key is not None and ast.unparse(key) == "'code'"]
+    return []
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['default_code = "a_code"', 'f(code="a_code")', '{"code": "a_code"}', 'f(1, code="a_code")'],
+)
+def test_a_code_is_found_however_it_is_given(source, tmp_path):
+    file = tmp_path / "module.py"
+    file.write_text(source, encoding="utf-8")
+
+    assert list(codes_in_file(file)) == ["a_code"]

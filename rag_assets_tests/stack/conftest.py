@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from rag_assets_tests.servers import *  # noqa: F403

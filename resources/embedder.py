@@ -1,0 +1,57 @@
+"""The embedding model of a run: one per process, loaded by the first text."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from rag.embed.engine import Precision
+    from rag.ports import Embedder, Tokenizer
+    from rag.settings import Settings
+
+
+class EmbedderResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """A sentence-transformers model and its tokenizer, in the precision that the setting
+    `embedding_precision` names."""
+
+    model: str = Field(
+        default="", description="Name or folder of the model. Empty: the setting `embedding_model`."
+    )
+
+    def embedder(self) -> Embedder:
+        """The process's embedder."""
+        from rag.settings import load_settings
+
+        settings = load_settings()
+        return _embedder(
+            self._name(settings), settings.embedding_precision, settings.home / "models"
+        )
+
+    def tokenizer(self) -> Tokenizer:
+        """How the model sees text."""
+        from rag.settings import load_settings
+
+        return _tokenizer(self._name(load_settings()))
+
+    def _name(self, settings: Settings) -> str:
+        return self.model or settings.embedding_model
+
+
+@cache
+def _embedder(model: str, precision: Precision, cache_folder: Path) -> Embedder:
+    from rag.embed.engine import open_embedder
+
+    return open_embedder(model, precision, cache=cache_folder)
+
+
+@cache
+def _tokenizer(model: str) -> Tokenizer:
+    from rag.embed.pretrained import find_model
+    from rag.embed.tokenizer import ModelTokenizer
+
+    return ModelTokenizer(find_model(model))
