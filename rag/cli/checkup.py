@@ -67,11 +67,8 @@ def parser(settings: Settings) -> Iterator[Finding]:
     if path == "layout":
         yield ok("parser", f"docling with layout models, {workers} processes")
         return
-    yield ok(
-        "parser",
-        f"docling's native PDF text with our own assembly, {workers} processes; layout models are "
-        "not in use (`pip install 'rag-assets[layout]'` brings docling's)",
-    )
+    native = "docling's native PDF text with our own assembly, no layout models"
+    yield ok("parser", f"{native}, {workers} processes")
 
 
 def embedding(settings: Settings) -> Iterator[Finding]:
