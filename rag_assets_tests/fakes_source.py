@@ -22,6 +22,7 @@ class FakeSource:
     objects: dict[str, tuple[bytes, str, datetime]] = field(default_factory=dict)
     is_complete: bool = True
     errors: dict[str, RagError] = field(default_factory=dict)
+    list_error: RagError | None = None
     fetched: list[str] = field(default_factory=list)
     _tick: itertools.count[int] = field(default_factory=itertools.count)
 
@@ -41,6 +42,8 @@ class FakeSource:
 
     def list(self) -> Listing:
         """Everything in it now, by name."""
+        if self.list_error is not None:
+            raise self.list_error
         return Listing(
             tuple(
                 SourceObject(self.uri + name, etag, len(data), modified)

@@ -100,9 +100,8 @@ def look_around(
     collections = {name: find_collection(conn, name) for name in sorted(map(collection_of, rows))}
     _ensure_partitions(context.instance, list(collections.values()))
     look = Look()
-    for collection in collections.values():
-        for shard, item, reason in unfinished_work(conn, collection):
-            look.add(shard, item, reason)
+    for shard, item, reason in unfinished_work(conn):
+        look.add(shard, item, reason)
     for row in _in_turn(rows, context.cursor):
         collection = collections[collection_of(row)]
         if all(shard.partition_key in busy for shard in collection.shard_list()):

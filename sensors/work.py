@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rag.fingerprint import digest, shard_index
@@ -92,37 +91,11 @@ def _words(plan: Plan) -> str:
     return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in named if counts[name])
 
 
-def unfinished_work(conn: Connection, collection: Collection) -> Iterator[tuple[Shard, str, str]]:
+def unfinished_work(conn: Connection) -> Iterator[tuple[Shard, str, str]]:
     """(shard, item, reason) for documents a crash left unpublished and for retries that are due."""
-    shards = collection.shard_list()
-    behind = _documents_behind(conn, collection)
-    if behind:
-        for shard in shards:
-            yield shard, f"behind:{behind}", f"{behind} documents registered, not yet searchable"
-    for shard in shards:
-        due = _due_retries(conn, collection, shard)
-        if due:
-            named = digest(f"{row['uri']}|{row['next_retry_at']}" for row in due).hex()[:12]
-            yield shard, f"retry:{named}", f"{len(due)} retries due"
-
-
-def _documents_behind(conn: Connection, collection: Collection) -> int:
     from rag.store import index
-    from rag.store.content import Build
 
-    build = Build(collection.id, collection.namespace_id, 0, 0, 0, 0)
-    live = index.Generation(collection.live_generation_id or 0, is_live=True)
-    return index.documents_behind(conn, build, live)
-
-
-def _due_retries(conn: Connection, collection: Collection, shard: Shard) -> Sequence[Row]:
-    from rag.store import ledger
-
-    now = datetime.now(UTC)
-    letters = ledger.open_letters(conn, collection.id, [shard.index])
-    # a fetch that is due shows in the listing's difference already
-    return [
-        row
-        for row in letters
-        if row["stage"] != "fetch" and row["next_retry_at"] and row["next_retry_at"] <= now
-    ]
+    for row in index.pending_shards(conn):
+        shard = Shard(collection_of(row), row["shard"], row["shards"])
+        item = f"pending:{row['documents']}:{row['newest_version']}:{row['attempts']}"
+        yield shard, item, f"{row['documents']} documents registered, not yet searchable"

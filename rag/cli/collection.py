@@ -56,7 +56,11 @@ def create(
                 collections.add_source(backend.conn, made, uri)
     if as_json:
         write_json({"collection": name, "sources": uris, "shards": shards, "language": language})
-        return
+    else:
+        _show_created(name, uris)
+
+
+def _show_created(name: str, uris: list[str]) -> None:
     say(f"Created [bold]{name}[/bold] with {plural(len(uris), 'source')}.")
     for uri in uris:
         say(f"  {escape(uri)}")

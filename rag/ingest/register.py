@@ -14,6 +14,7 @@ from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard, SourceObject
 from rag.ports import Source
 from rag.store import collections, ledger, manifest
+from rag.store.database import Row
 from rag.store.ledger import Failure
 from rag.store.manifest import Difference, Scope
 
@@ -32,15 +33,32 @@ class Fetched:
 
 def register_documents(shop: Workshop, shard: Shard) -> StageReport:
     """Look at every source of the shard's collection; register what is new, changed, renamed or
-    gone. What can not be fetched becomes a dead letter and is tried again when due."""
+    gone. What can not be fetched becomes a dead letter and is tried again when due. A source that
+    can not be listed is named in the report and stops none of the others; the run fails when no
+    source can be listed."""
     collection = shop.collection(shard)
     with recorded_stage(shop, shard, "raw_documents") as report:
         for name in ("new", "changed", "renamed", "unchanged", "deleted", "held"):
             report.add(name, 0)
-        for row in collections.list_sources(shop.conn, collection):
-            scope = Scope(collection.id, row["id"], (shard.index,))
-            _register_source(shop, shard, scope, shop.open_source(row["uri"]), report)
+        sources = collections.list_sources(shop.conn, collection)
+        failed = [_try_source(shop, shard, collection.id, row, report) for row in sources]
+        errors = [error for error in failed if error is not None]
+        report.add("unlisted_sources", len(errors))
+        if errors and len(errors) == len(sources):
+            raise errors[0]
     return report
+
+
+def _try_source(
+    shop: Workshop, shard: Shard, collection_id: int, row: Row, report: StageReport
+) -> RagError | None:
+    scope = Scope(collection_id, row["id"], (shard.index,))
+    try:
+        _register_source(shop, shard, scope, shop.open_source(row["uri"]), report)
+    except RagError as error:
+        report.facts[f"could not list {row['uri']}"] = f"{error.code}: {error.message}"
+        return error
+    return None
 
 
 def _register_source(

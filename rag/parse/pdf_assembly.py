@@ -16,6 +16,7 @@ from rag.parse.pdf_blocks import (
     TextBlock,
     blocks_of,
 )
+from rag.parse.pdf_bullets import with_bullets
 from rag.parse.pdf_columns import regions
 from rag.parse.pdf_furniture import drop_furniture
 from rag.parse.pdf_headings import Headings, headings_of
@@ -52,6 +53,7 @@ _Item = Segment | _TableItem
 
 def assemble(pages: Sequence[Page], outline: Sequence[Outline]) -> tuple[Piece, ...]:
     """The pieces of a document in reading order, running heads and page numbers left out."""
+    pages = with_bullets(pages)
     lines = drop_furniture(pages, [segments_of(page.words) for page in pages])
     blocks = [b for page, segments in zip(pages, lines, strict=True) for b in _page(page, segments)]
     texts = [line.text for b in blocks if isinstance(b, TextBlock) for line in b.lines]
@@ -81,8 +83,15 @@ def _is_prose(items: Sequence[_Item]) -> bool:
     """True when most characters stand in segments of several words."""
     segments = [item for item in items if isinstance(item, Segment)]
     total = sum(len(s.text) for s in segments)
-    running = sum(len(s.text) for s in segments if len(s.text) >= 22 and len(s.words) >= 3)
+    running = sum(len(s.text) for s in segments if _runs(s.text) and len(s.words) >= 2)
     return bool(segments) and running > 0.55 * total
+
+
+def _runs(text: str) -> bool:
+    """True for what a column of text is made of, not a table's cell: a line, or a list's item."""
+    words = text.count(" ") + 1
+    is_item = BULLET.match(text) or ENUMERATION.match(text)
+    return bool(is_item) or (len(text) >= 22 and words >= 3)
 
 
 def _piece(block: PdfBlock, styles: Headings, known: frozenset[str]) -> Piece:

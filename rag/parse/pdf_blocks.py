@@ -135,7 +135,11 @@ def _is_pair_list(run: list[list[Segment]]) -> bool:
 
 
 def _is_list(run: list[list[Segment]]) -> bool:
-    """True for bullets that stand apart from their text."""
+    """True for bullets that stand apart from their text, and for lists side by side."""
+    segments = [s for row in run for s in row]
+    items = sum(bool(BULLET.match(s.text) or ENUMERATION.match(s.text)) for s in segments)
+    if 2 * items > len(segments):
+        return True
     marks = sum(1 for row in run if len(row[0].text) <= 4 and ENUMERATION.match(row[0].text + " x"))
     marks += sum(1 for row in run if BULLET.match(row[0].text + " x") and len(row[0].text) <= 2)
     return marks > 0.5 * len(run)

@@ -63,17 +63,19 @@ class Segment:
 def segments_of(words: Iterable[Word]) -> list[Segment]:
     """The segments of a page, from top to bottom, then left to right."""
     found: list[Segment] = []
-    for row in _rows(sorted(words, key=lambda w: (w.box.middle, w.box.x0))):
+    for row in _rows(list(words)):
         found += _split(sorted(row, key=lambda w: w.box.x0))
     return sorted(found, key=lambda s: (s.box.middle, s.box.x0))
 
 
 def _rows(words: list[Word]) -> list[list[Word]]:
-    """Words whose middles lie close together; a small raised or lowered word joins its line."""
+    """Words whose middles lie close together. Small words come last, when the lines are known: a
+    raised or lowered one joins the line it belongs to."""
+    usual = statistics.median(word.size for word in words) if words else 0.0
     rows: list[list[Word]] = []
     middles: list[float] = []
-    for word in words:
-        for index in range(len(rows) - 1, max(-1, len(rows) - 8), -1):
+    for word in sorted(words, key=lambda w: (w.size < 0.75 * usual, w.box.middle, w.box.x0)):
+        for index in _nearby(middles, word):
             if _same_line(rows[index], middles[index], word):
                 rows[index].append(word)
                 middles[index] = statistics.fmean(w.box.middle for w in rows[index][-6:])
@@ -82,6 +84,13 @@ def _rows(words: list[Word]) -> list[list[Word]]:
             rows.append([word])
             middles.append(word.box.middle)
     return rows
+
+
+def _nearby(middles: list[float], word: Word) -> list[int]:
+    """The rows whose middle is near the word's, the newest first."""
+    reach = max(1.0, 1.2 * word.size)
+    middle = word.box.middle
+    return [i for i in range(len(middles) - 1, -1, -1) if abs(middles[i] - middle) <= reach]
 
 
 def _same_line(row: list[Word], middle: float, word: Word) -> bool:
@@ -98,12 +107,12 @@ def _gap(a: Word, b: Word) -> float:
 
 def _split(row: list[Word]) -> list[Segment]:
     parts: list[list[Word]] = [[row[0]]]
-    for word in row[1:]:
+    for word in row[1:]:  # a list marker stays with its text
         last = parts[-1][-1]
         edge = max(w.box.x1 for w in parts[-1][-3:])
         wide = _GAP * max(min(last.size, word.size), 0.6 * max(last.size, word.size))
-        if len(parts[-1]) == 1 and _MARKER.fullmatch(last.text) and len(word.text) > 1:
-            wide *= 3  # a list marker stays with its text
+        if len(parts[-1]) == 1 and _MARKER.fullmatch(last.text):
+            wide *= 3 if len(word.text) > 1 or not last.text[-1].isalnum() else 1
         if word.box.x0 - edge > wide:
             parts.append([word])
         else:

@@ -18,6 +18,7 @@ _ITALIC = re.compile(r"italic|oblique|SFTI|CMTI|-It\b", re.IGNORECASE)
 _SYMBOLS = re.compile(r"symbol|dingbat|wingding", re.IGNORECASE)
 _THIN = 3.0
 _INVISIBLE = 3  # text rendering mode of ISO 32000, 9.3.6
+_BACKGROUND = 0.8  # of the page's area
 _UNREADABLE = 1.6  # points
 
 
@@ -104,7 +105,7 @@ class PdfSource:
         frame = _Frame(crop.l, max(crop.t, crop.b))
         images = tuple(frame.box(_corners(b.rect)) for b in raw.bitmap_resources)
         flat, sideways = _words(raw.word_cells, frame, images)
-        across, upright = _rules(raw.shapes, frame)
+        across, upright = _rules(raw.shapes, frame, abs(crop.r - crop.l) * abs(crop.t - crop.b))
         width, height = abs(crop.r - crop.l), abs(crop.t - crop.b)
         return Page(number, width, height, flat, sideways, across, upright, images, len(raw.shapes))
 
@@ -162,14 +163,19 @@ def _word(text: str, box: Box, font: str, is_hidden: bool = False) -> Word:
     return Word(text, box, box.height, font, bold, mono, italic, is_hidden)
 
 
-def _rules(shapes: list[Any], frame: _Frame) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
-    """Straight thin strokes and thin filled boxes, and the edges of larger boxes."""
+def _rules(
+    shapes: list[Any], frame: _Frame, page_area: float
+) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+    """Straight thin strokes and thin filled boxes, and the edges of larger boxes; a box as large
+    as the page is its background."""
     across, upright = [], []
     for shape in shapes:
         points = [(p.x, p.y) for p in shape.points]
         if len(points) < 2 or len(points) > 8:
             continue
         box = frame.box(points)
+        if box.width * box.height > _BACKGROUND * page_area:
+            continue
         if box.height <= _THIN and box.width > 8:
             across.append(box)
         elif box.width <= _THIN and box.height > 4:

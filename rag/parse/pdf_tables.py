@@ -12,6 +12,7 @@ from rag.parse.pdf_lines import Segment, is_rtl, join_words, segments_of
 from rag.parse.pdf_page import Box, Word, bounds
 
 _NUMERIC = re.compile(r"[-+(<≤≥~$€£]?[\d.,:/%±()\s-]*\d[\d.,:/%±()\s-]*[%)]?")
+_BULLET = re.compile(r"(?:(?<=\s)|^)[•◦▪‣●○■□]\s+(?=\S)")
 _MIN_FILL = 0.45
 _LONG_CELL = 60
 
@@ -91,7 +92,7 @@ def _place(row: Sequence[Segment], spans: Sequence[tuple[float, float]]) -> list
         shared = [min(x1, segment.box.x1) - max(x0, segment.box.x0) for x0, x1 in spans]
         hit = [i for i, width in enumerate(shared) if width > 0.5]
         index = hit[0] if hit else shared.index(max(shared))
-        cells[index] = f"{cells[index]} {segment.text}".strip()
+        cells[index] = f"{cells[index]} {cell_text(segment.text)}".strip()
     return cells
 
 
@@ -136,11 +137,13 @@ def ruled_tables(
     if len(across) + len(upright) > 4000:
         return []  # a drawing, not a table
     found: list[Table] = []
-    for box, xs, ys in _frames(across, upright):
+    frames = _frames(across, upright)
+    for box, xs, ys in frames:
         if any(t.box.holds(box, 1.0) for t in found):
             continue
         inside = [w for w in words if box.holds(w.box, 1.0)]
-        table = _grid_table(box, xs, ys, inside) if len(xs) > 2 and len(ys) > 2 else None
+        nested = [f[0] for f in frames if f[0] is not box and _lies_in(f[0], box)]
+        table = _grid_table(box, xs, ys, inside, nested) if len(xs) > 2 and len(ys) > 2 else None
         if table is None:
             held = [s for s in segments if box.holds(s.box, 1.0)]
             table = _framed(box, held)
@@ -157,8 +160,16 @@ def _framed(box: Box, held: list[Segment]) -> Table | None:
     return Table(box.joined(table.box), table.rows) if table else None
 
 
-def _grid_table(box: Box, xs: list[float], ys: list[float], words: list[Word]) -> Table | None:
-    """Cells by the lines of a full grid; each cell's words in reading order."""
+def _lies_in(inner: Box, outer: Box) -> bool:
+    smaller = inner.width * inner.height < 0.9 * outer.width * outer.height
+    return smaller and outer.holds(inner) and inner.x0 >= outer.x0 and inner.x1 <= outer.x1
+
+
+def _grid_table(
+    box: Box, xs: list[float], ys: list[float], words: list[Word], nested: list[Box]
+) -> Table | None:
+    """Cells by the lines of a full grid; each cell's words in reading order, those of a table
+    inside a cell too."""
     cells: dict[tuple[int, int], list[Word]] = {}
     for word in words:
         column = _slot(xs, (word.box.x0 + word.box.x1) / 2)
@@ -172,7 +183,10 @@ def _grid_table(box: Box, xs: list[float], ys: list[float], words: list[Word]) -
     grid = [[row[c] for c in kept] for row in grid]
     if len(grid) < 2 or len(kept) < 2 or not _is_filled(grid):
         return None
-    if any(_packed(cells.get((r, c), [])) for r in range(len(ys) - 1) for c in range(len(xs) - 1)):
+    loose = [
+        [w for w in cell if not any(n.holds(w.box) for n in nested)] for cell in cells.values()
+    ]
+    if any(map(_packed, loose)):
         return None
     return Table(box, _in_reading_order(grid))
 
@@ -191,7 +205,12 @@ def _split_row(cells: list[list[Word]]) -> list[list[str]]:
 
 
 def _line_text(row: list[Segment]) -> str:
-    return join_words([word for segment in row for word in segment.words])
+    return cell_text(join_words([word for segment in row for word in segment.words]))
+
+
+def cell_text(text: str) -> str:
+    """A cell's text with its bullets as Markdown writes them."""
+    return _BULLET.sub("- ", text)
 
 
 def _packed(words: list[Word]) -> bool:

@@ -46,9 +46,9 @@ def named_errors() -> Iterator[None]:
     """Turn psycopg's errors into ours, the cause kept."""
     try:
         yield
-    except psycopg.errors.UndefinedTable as error:
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise ConfigurationError(
-            "The database has no schema yet: run `rag migrate`.", code="not_migrated"
+            "The database lacks this version's schema: run `rag migrate`.", code="not_migrated"
         ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise UnavailableError(

@@ -78,6 +78,12 @@ def documents_behind(conn: Connection, build: Build, generation: Generation) -> 
     return int(row["documents"])
 
 
+def pending_shards(conn: Connection) -> list[Row]:
+    """Shards of all collections with work that no listing shows: documents registered and not yet
+    served, and retries that are due."""
+    return conn.execute(statements("index")["pending_shards"]).fetchall()
+
+
 def promote(conn: Connection, collection_id: int, generation: Generation) -> None:
     """Move the live pointer to the generation, in one transaction."""
     sql = statements("index")

@@ -33,6 +33,7 @@ class Harness:
     parser: FakeParser = field(default_factory=FakeParser)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     settings: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, FakeSource] = field(default_factory=dict)
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class Harness:
             database_url=self.database_url,
             settings=Settings(**settings),
             spool=Spool(self.folder / "spool"),
-            open_source=lambda uri: self.source,
+            open_source=lambda uri: self.others.get(uri, self.source),
             parser=self.parser,
             tokenizer=FakeTokenizer(),
             embedder=self.embedder,

@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from rag.errors import RagError
 from rag.ingest import reconcile
@@ -30,9 +37,7 @@ PARAGRAPH = st.sampled_from([
 TEXTS = st.one_of(
     st.lists(PARAGRAPH, min_size=1, max_size=4).map("\n\n".join), st.just("BROKEN file")
 )
-TABLES = (
-    "namespace, collection, source, document, fingerprint, embedding, erasure, generation, search_row"
-)
+TABLES = "namespace, collection, source, document, fingerprint, embedding, erasure, generation, search_row"
 
 
 class Killed(BaseException):
@@ -283,8 +288,6 @@ def test_each_broken_rule_is_found(
     monkeypatch.setitem(original, name, changed)
     with pytest.raises(BaseException):  # noqa: B017 - whatever way the history went wrong
         explore(database_url, examples=300, derandomize=True)
-
-
 
 
 def trusting_any_listing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from rag.errors import UnavailableError
+from rag.ingest.pipeline import STAGES
 from rag.model import CollectionName
-from rag.store import ledger, manifest
+from rag.store import collections, index, ledger, manifest
 from rag.store.collections import find_collection
 from rag.store.database import Connection
+from rag_assets_tests.fakes_source import FakeSource
 from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.world import assert_world_is_sound, served
 
@@ -45,7 +47,7 @@ def test_a_second_run_does_nothing(harness: Harness) -> None:
     counts = harness.run()
     assert counts["raw_documents"] == {
         "new": 0, "changed": 0, "renamed": 0, "unchanged": 1, "deleted": 0, "held": 0,
-        "listed": 1, "failed": 0,
+        "listed": 1, "failed": 0, "unlisted_sources": 0,
     }  # fmt: skip
     assert counts["parsed_documents"]["parsed"] == 0
     assert counts["embeddings"]["embedded"] == 0
@@ -306,3 +308,30 @@ def test_search_is_scoped_to_its_collection(
     other.run()
     for mode in ("hybrid", "dense", "bm25"):
         assert {hit.document for hit in other.search("secret recipe", mode=mode).hits} == {"b.txt"}
+
+
+def test_an_unreachable_source_stops_no_other(harness: Harness) -> None:
+    collection = find_collection(harness.conn, harness.name)
+    collections.add_source(harness.conn, collection, "fake://elsewhere/")
+    other = FakeSource(uri="fake://elsewhere/")
+    other.list_error = UnavailableError("The bucket does not answer.", code="s3_unreachable")
+    harness.others[other.uri] = other
+    harness.source.put("a.txt", b"some text")
+    counts = harness.run()["raw_documents"]
+    assert (counts["new"], counts["unlisted_sources"]) == (1, 1)
+    assert set(texts(harness)) == {"a.txt"}
+    harness.source.list_error = other.list_error
+    with pytest.raises(UnavailableError):  # and when none can be listed, the run fails
+        harness.run()
+
+
+def test_a_fixed_file_is_pending_though_its_old_version_failed(harness: Harness) -> None:
+    harness.source.put("a.txt", b"BROKEN")
+    harness.run()
+    assert index.pending_shards(harness.conn) == []
+    harness.source.put("a.txt", b"mended")
+    STAGES["raw_documents"](harness.shop(), harness.shard)  # and then the worker is gone
+    (row,) = index.pending_shards(harness.conn)
+    assert (row["shard"], row["documents"]) == (0, 1)
+    harness.run()
+    assert index.pending_shards(harness.conn) == []

@@ -43,7 +43,28 @@ where document.collection_id = %(collection_id)s and document.deleted_at is null
     and publication.version_id is distinct from document.version_id
     and not exists (
         select from dead_letter
-        where dead_letter.document_id = document.id and dead_letter.resolved_at is null)
+        where dead_letter.document_id = document.id and dead_letter.resolved_at is null
+            and dead_letter.version_id = document.version_id)
+
+-- name: pending_shards
+-- Shards with documents that are registered, not served by the live generation, and not barred:
+-- what a crash left behind, and retries that are due.
+select
+    namespace.name as namespace, collection.name as collection, collection.shards,
+    document.shard, count(*) as documents, max(document.version_id) as newest_version,
+    coalesce(sum(dead_letter.attempts), 0)::bigint as attempts
+from document
+join collection on collection.id = document.collection_id
+join namespace on namespace.id = collection.namespace_id
+left join publication on publication.generation_id = collection.live_generation_id
+    and publication.document_id = document.id
+left join dead_letter on dead_letter.document_id = document.id
+    and dead_letter.version_id = document.version_id and dead_letter.resolved_at is null
+where document.deleted_at is null and document.version_id is not null
+    and publication.version_id is distinct from document.version_id
+    and (dead_letter.id is null or dead_letter.next_retry_at <= now())
+group by 1, 2, 3, 4
+order by 1, 2, 4
 
 -- name: to_publish
 -- Documents whose newest version is cut and not what the generation serves.
