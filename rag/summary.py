@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from math import log, log1p
 
-from rag.chunk_borders import sentences as sentences_of
+from rag.chunking.borders import sentences as sentences_of
 
 _TOPIC_LONGEST = 120
 _TOPIC_CUT = 80

@@ -38,7 +38,7 @@ def _parser(settings: Settings) -> dict[str, object]:
 
 
 def _chunker(settings: Settings) -> dict[str, object]:
-    from rag.chunking import CHUNKER_VERSION
+    from rag.chunking.chunker import CHUNKER_VERSION
 
     return {
         "version": CHUNKER_VERSION,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rag.chunking import ChunkConfig, chunker_config
+from rag.chunking.chunker import ChunkConfig, chunker_config
 from rag.ingest.spool import Spool
 from rag.model import Shard
 from rag.ports import Embedder, Parser, Source, Tokenizer

@@ -20,8 +20,8 @@ from rag.parse.pdf_bullets import with_bullets
 from rag.parse.pdf_columns import regions
 from rag.parse.pdf_furniture import drop_furniture
 from rag.parse.pdf_headings import Headings, headings_of
-from rag.parse.pdf_lines import Segment, segments_of
-from rag.parse.pdf_page import Box, Page
+from rag.parse.pdf_lines import Segment, segments_of, sideways_lines
+from rag.parse.pdf_page import Box, Page, Word, bounds
 from rag.parse.pdf_source import Outline
 from rag.parse.pdf_tables import Table, ruled_tables
 from rag.parse.pdf_text import flow, vocabulary
@@ -33,6 +33,7 @@ _CAPTION = re.compile(
     r"\s*[A-Z]?\d+(?:\.\d+)*\s*[.:|–—-]",  # noqa: RUF001
     re.IGNORECASE,
 )
+_MARGIN = 0.08
 _OPEN_END = re.compile(r"[^.!?:;。！？؟\"”)\]]$")  # noqa: RUF001
 _BULLETS = re.compile(r"^(?:(?:[•◦▪▫‣⁃●○■□◆◇►▶➢➤∙·*–—-]|\uf0b7|\uf0a7)\s*)+")  # noqa: RUF001
 
@@ -58,13 +59,13 @@ def assemble(pages: Sequence[Page], outline: Sequence[Outline]) -> tuple[Piece, 
     blocks = [b for page, segments in zip(pages, lines, strict=True) for b in _page(page, segments)]
     texts = [line.text for b in blocks if isinstance(b, TextBlock) for line in b.lines]
     known = vocabulary(texts)
-    styles = headings_of(blocks, outline)
+    styles = headings_of(blocks, outline, [word for page in pages for word in page.words])
     pieces = (_piece(block, styles, known) for block in blocks)
     return tuple(_rejoin([p for p in pieces if p.text], known))
 
 
 def _page(page: Page, segments: list[Segment]) -> Iterator[PdfBlock]:
-    tables = ruled_tables(page.words, page.across, page.upright, segments)
+    tables = ruled_tables(page, segments)
     free = [s for s in segments if not any(t.box.holds(s.box, 1.0) for t in tables)]
     items: list[_Item] = [*free, *(_TableItem(t) for t in tables)]
     for region in regions(items, _is_prose):
@@ -77,6 +78,21 @@ def _page(page: Page, segments: list[Segment]) -> Iterator[PdfBlock]:
             else:
                 waiting.append(item)
         yield from blocks_of(waiting, page.number)
+    loose = [w for w in page.sideways if not any(t.box.holds(w.box) for t in tables)]
+    yield from _sideways(page, [w for w in loose if not _is_margin(page, w)])
+
+
+def _is_margin(page: Page, word: Word) -> bool:
+    """True for a stamp along the page's edge, as archives print it."""
+    return word.box.x1 < _MARGIN * page.width or word.box.x0 > (1 - _MARGIN) * page.width
+
+
+def _sideways(page: Page, words: list[Word]) -> Iterator[PdfBlock]:
+    """Lines on their side come last, as one block."""
+    if words:
+        box, size = bounds([w.box for w in words]), words[0].size
+        lines = [Line(text, box, size, False, False) for text in sideways_lines(words)]
+        yield TextBlock(tuple(lines), page.number)
 
 
 def _is_prose(items: Sequence[_Item]) -> bool:

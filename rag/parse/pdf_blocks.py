@@ -29,6 +29,7 @@ class Line:
     is_bold: bool
     is_mono: bool
     is_italic: bool = False
+    font: str = ""
 
     @classmethod
     def of(cls, row: Sequence[Segment]) -> Line:
@@ -36,7 +37,9 @@ class Line:
         words = [word for segment in row for word in segment.words]
         whole = Segment.of(words)
         text = join_words(words)
-        return cls(text, whole.box, whole.size, whole.is_bold, whole.is_mono, whole.is_italic)
+        style = whole.is_bold, whole.is_mono, whole.is_italic
+        font = Counter(word.font for word in words).most_common(1)[0][0]
+        return cls(text, whole.box, whole.size, *style, font)
 
     @property
     def is_item(self) -> bool:

@@ -34,12 +34,16 @@ def _sign(word: Word) -> _Sign:
 
 
 def _candidates(page: Page) -> list[Word]:
-    lone = [w for w in page.words if len(w.text) == 1 and w.text not in _KNOWN and _is_symbol(w)]
+    lone = [word for word in page.words if _is_symbol(word)]
     return [word for word in lone if _leads(word, page.words)] if len(lone) < 500 else []
 
 
 def _is_symbol(word: Word) -> bool:
-    return unicodedata.category(word.text) in ("So", "Sc", "Sk", "Po", "Co", "Cn")
+    """One sign that is no letter; or a glyph's name in the place of one: too long for its box."""
+    if len(word.text) == 1:
+        known = word.text in _KNOWN
+        return not known and unicodedata.category(word.text) in ("So", "Sc", "Sk", "Po", "Co", "Cn")
+    return len(word.text) >= 5 and word.box.width < 0.15 * word.size * len(word.text)
 
 
 def _leads(word: Word, words: Sequence[Word]) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rag.parse.pdf_blocks import BULLET, PdfBlock, TextBlock
+from rag.parse.pdf_page import Word
 from rag.parse.pdf_source import Outline
 
 _NUMBER = re.compile(r"((?:\d{1,2}|[A-Z])(?:\.\d{1,2})*)\.?\s+\D")
@@ -24,6 +25,7 @@ class Headings:
     body_is_bold: bool
     sizes: tuple[float, ...]
     outline: dict[str, int]
+    rare_fonts: frozenset[str] = frozenset()
 
     def level(self, block: TextBlock) -> int | None:
         """The level of `block` from 1, or None when it is no heading."""
@@ -53,10 +55,18 @@ class Headings:
             return False
         if bold and not self.body_is_bold:
             return len(text) <= 120
+        if len(block.lines) == 1 and self._is_set_apart(block):
+            return True
         if len(block.lines) == 1 and block.lines[0].is_italic:
             return len(text) <= 60 and text[0].isupper() and not _NOTE.match(text)
         capitals = text.isupper() and len(text) >= 4 and len(block.lines) == 1
         return capitals and (bool(_NUMBER.match(text)) or len(text.split()) <= 8)
+
+    def _is_set_apart(self, block: TextBlock) -> bool:
+        """A short line a little larger than the text, in a font that little else is set in."""
+        line = block.lines[0]
+        larger = 1.045 * self.body_size <= line.size
+        return larger and len(line.text) <= 60 and line.font in self.rare_fonts
 
     def _rank(self, block: TextBlock) -> int:
         number = _NUMBER.match(block.text)
@@ -67,21 +77,26 @@ class Headings:
         return min(4, larger + 1)
 
 
-def headings_of(blocks: Sequence[PdfBlock], outline: Iterable[Outline]) -> Headings:
-    """The styles that tell headings from text in this document."""
+def headings_of(
+    blocks: Sequence[PdfBlock], outline: Iterable[Outline], words: Sequence[Word]
+) -> Headings:
+    """The styles that tell headings from text in this document; `words` are all it has, those in
+    tables too."""
     sizes: Counter[float] = Counter()
     bold: Counter[bool] = Counter()
+    fonts: Counter[str] = Counter()
     texts = [block for block in blocks if isinstance(block, TextBlock)]
-    for block in texts:
-        for line in block.lines:
-            sizes[round(line.size * 2) / 2] += len(line.text)
-            bold[line.is_bold] += len(line.text)
+    for word in words:
+        sizes[round(word.size * 2) / 2] += len(word.text)
+        bold[word.is_bold] += len(word.text)
+        fonts[word.font] += len(word.text)
     body = sizes.most_common(1)[0][0] if sizes else 10.0
+    rare = frozenset(font for font, count in fonts.items() if count < 0.12 * fonts.total())
     listed = {_plain(entry.title): min(6, entry.level) for entry in outline}
     listed.pop("", None)
-    known = Headings(body, bold[True] > bold[False], (), listed)
+    known = Headings(body, bold[True] > bold[False], (), listed, rare)
     used = Counter(round(b.size * 2) / 2 for b in texts if known._may_be(b) and known._is_large(b))
-    return Headings(body, known.body_is_bold, _distinct(used), listed)
+    return Headings(body, known.body_is_bold, _distinct(used), listed, rare)
 
 
 def _distinct(used: Counter[float]) -> tuple[float, ...]:

@@ -120,6 +120,20 @@ def _split(row: list[Word]) -> list[Segment]:
     return [Segment.of(part) for part in parts]
 
 
+def sideways_lines(words: Sequence[Word]) -> list[str]:
+    """The lines that words on their side make, each read along its direction."""
+    lines: list[list[Word]] = []
+    for word in sorted(words, key=lambda w: w.box.x0):
+        if lines and word.box.x0 < lines[-1][-1].box.x1 - 0.5 * word.box.width:
+            lines[-1].append(word)
+        else:
+            lines.append([word])
+    return [
+        " ".join(w.text for w in sorted(line, key=lambda w: -w.box.y1 if w.runs_up else w.box.y0))
+        for line in lines
+    ]
+
+
 def is_rtl(text: str) -> bool:
     """True for a character run in Hebrew, Arabic and their like."""
     return any(low <= char <= high for char in text for low, high in _RTL)

@@ -51,7 +51,8 @@ class Box(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word as the file places it. `size` is the height of its font's box; `is_hidden` marks
-    words that are drawn so that no reader sees them and that are no OCR layer."""
+    words that are drawn so that no reader sees them and that are no OCR layer, `runs_up` those on
+    their side that are read from the bottom to the top."""
 
     text: str
     box: Box
@@ -61,18 +62,24 @@ class Word:
     is_mono: bool = False
     is_italic: bool = False
     is_hidden: bool = False
+    runs_up: bool = False
+
+    @property
+    def is_sideways(self) -> bool:
+        """True for a word of several letters that is higher than wide."""
+        return len(self.text) > 1 and self.box.height > 1.2 * self.box.width
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: words in the file's own order, horizontal and vertical rules, image boxes, and
-    how many shapes are drawn."""
+    """One page: words in the file's own order, those that stand upright on their side, horizontal
+    and vertical rules, image boxes, and how many shapes are drawn."""
 
     number: int
     width: float
     height: float
     words: tuple[Word, ...]
-    sideways: tuple[str, ...] = ()
+    sideways: tuple[Word, ...] = ()
     across: tuple[Box, ...] = ()
     upright: tuple[Box, ...] = ()
     images: tuple[Box, ...] = ()
@@ -81,7 +88,9 @@ class Page:
     @property
     def is_scan(self) -> bool:
         """True when the page shows something and has no text: an image, or many strokes."""
-        return not self.words and bool(self.images or self.drawn >= _MANY_STROKES)
+        return not (self.words or self.sideways) and bool(
+            self.images or self.drawn >= _MANY_STROKES
+        )
 
 
 def bounds(boxes: list[Box]) -> Box:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,18 +132,20 @@ def _corners(rect: Any) -> list[tuple[float, float]]:
 
 def _words(
     cells: list[Any], frame: _Frame, images: tuple[Box, ...]
-) -> tuple[tuple[Word, ...], tuple[str, ...]]:
+) -> tuple[tuple[Word, ...], tuple[Word, ...]]:
     flat, sideways = [], []
     for cell in cells:
         text = cell.text.strip()
         if not text:
             continue
         rect = cell.rect
-        if abs(rect.r_y1 - rect.r_y0) > abs(rect.r_x1 - rect.r_x0):
-            sideways.append(text)
-            continue
         box = frame.box(_corners(rect))
-        flat.append(_word(text, box, cell.font_name or "", _is_hidden(cell, box, images)))
+        word = _word(text, box, cell.font_name or "", _is_hidden(cell, box, images))
+        if abs(rect.r_y1 - rect.r_y0) > abs(rect.r_x1 - rect.r_x0):
+            runs_up = rect.r_y1 > rect.r_y0  # the file's y grows upwards
+            sideways.append(replace(word, size=box.width, runs_up=runs_up))
+        else:
+            flat.append(word)
     return tuple(flat), tuple(sideways)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rag.parse.pdf_lines import Segment, is_rtl, join_words, segments_of
-from rag.parse.pdf_page import Box, Word, bounds
+from rag.parse.pdf_grid import Grid
+from rag.parse.pdf_lines import Segment, is_rtl, join_words, segments_of, sideways_lines
+from rag.parse.pdf_page import Box, Page, Word, bounds
 
 _NUMERIC = re.compile(r"[-+(<≤≥~$€£]?[\d.,:/%±()\s-]*\d[\d.,:/%±()\s-]*[%)]?")
 _BULLET = re.compile(r"(?:(?<=\s)|^)[•◦▪‣●○■□]\s+(?=\S)")
@@ -130,12 +131,12 @@ def _looks_tabular(grid: list[list[str]]) -> bool:
     return statistics.median(len(text) for text in filled) <= _LONG_CELL
 
 
-def ruled_tables(
-    words: Sequence[Word], across: Sequence[Box], upright: Sequence[Box], segments: list[Segment]
-) -> list[Table]:
+def ruled_tables(page: Page, segments: list[Segment]) -> list[Table]:
     """The tables that ruling lines frame, outermost first, none inside another."""
+    across, upright = page.across, page.upright
     if len(across) + len(upright) > 4000:
         return []  # a drawing, not a table
+    words = [*page.words, *page.sideways]
     found: list[Table] = []
     frames = _frames(across, upright)
     for box, xs, ys in frames:
@@ -143,7 +144,8 @@ def ruled_tables(
             continue
         inside = [w for w in words if box.holds(w.box, 1.0)]
         nested = [f[0] for f in frames if f[0] is not box and _lies_in(f[0], box)]
-        table = _grid_table(box, xs, ys, inside, nested) if len(xs) > 2 and len(ys) > 2 else None
+        grid = Grid(box, xs, ys, upright, across)
+        table = _grid_table(grid, inside, nested) if len(xs) > 2 and len(ys) > 2 else None
         if table is None:
             held = [s for s in segments if box.holds(s.box, 1.0)]
             table = _framed(box, held)
@@ -154,10 +156,26 @@ def ruled_tables(
 
 def _framed(box: Box, held: list[Segment]) -> Table | None:
     rows = rows_of(held)
+    end = _text_after(rows)
+    whole = end == len(rows)
+    rows = rows[:end]
     if len(rows) < 2 or sum(len(row) > 1 for row in rows) < 0.4 * len(rows):
         return None
     table = aligned_table(rows)
-    return Table(box.joined(table.box), table.rows) if table else None
+    if table is None:
+        return None
+    return Table(box.joined(table.box) if whole else table.box, table.rows)
+
+
+def _text_after(rows: list[list[Segment]]) -> int:
+    """Where running text begins below the rows of a table, within rules that frame both."""
+    for index, row in enumerate(rows):
+        if index < 2 or len(row) > 1 or len(row[0].text) < _LONG_CELL:
+            continue
+        above = [s for r in rows[:index] if len(r) > 1 for s in r]
+        if len(above) >= 4 and sum(row[0].box.x1 > s.box.x0 for s in above) == len(above):
+            return index
+    return len(rows)
 
 
 def _lies_in(inner: Box, outer: Box) -> bool:
@@ -165,16 +183,13 @@ def _lies_in(inner: Box, outer: Box) -> bool:
     return smaller and outer.holds(inner) and inner.x0 >= outer.x0 and inner.x1 <= outer.x1
 
 
-def _grid_table(
-    box: Box, xs: list[float], ys: list[float], words: list[Word], nested: list[Box]
-) -> Table | None:
+def _grid_table(lines: Grid, words: list[Word], nested: list[Box]) -> Table | None:
     """Cells by the lines of a full grid; each cell's words in reading order, those of a table
     inside a cell too."""
+    box, xs, ys = lines.box, lines.xs, lines.ys
     cells: dict[tuple[int, int], list[Word]] = {}
     for word in words:
-        column = _slot(xs, (word.box.x0 + word.box.x1) / 2)
-        row = _slot(ys, word.box.middle)
-        cells.setdefault((row, column), []).append(word)
+        cells.setdefault(lines.cell(word.box), []).append(word)
     grid = []
     for r in range(len(ys) - 1):
         grid += _split_row([cells.get((r, c), []) for c in range(len(xs) - 1)])
@@ -193,7 +208,7 @@ def _grid_table(
 
 def _split_row(cells: list[list[Word]]) -> list[list[str]]:
     """One row of a grid; several when its cells hold columns of figures, line by line."""
-    lines = [[_line_text(row) for row in rows_of(segments_of(c))] if c else [] for c in cells]
+    lines = [_lines_of(cell) for cell in cells]
     stacked = [t for t in lines if len(t) > 1 and all(_NUMERIC.fullmatch(x) for x in t)]
     count = max((len(t) for t in stacked), default=1)
     if len(stacked) < 2 or any(len(t) not in (0, 1, count) for t in lines):
@@ -202,6 +217,13 @@ def _split_row(cells: list[list[Word]]) -> list[list[str]]:
         [t[i] if len(t) == count else (t[0] if t and i == 0 else "") for t in lines]
         for i in range(count)
     ]
+
+
+def _lines_of(cell: list[Word]) -> list[str]:
+    """The lines of one cell; words on their side make lines of their own."""
+    flat = [word for word in cell if not word.is_sideways]
+    lines = [_line_text(row) for row in rows_of(segments_of(flat))] if flat else []
+    return lines + sideways_lines([word for word in cell if word.is_sideways])
 
 
 def _line_text(row: list[Segment]) -> str:
@@ -222,13 +244,6 @@ def _packed(words: list[Word]) -> bool:
 def _is_filled(grid: list[list[str]]) -> bool:
     cells = [text for row in grid for text in row]
     return sum(map(bool, cells)) >= 0.25 * len(cells)
-
-
-def _slot(edges: list[float], value: float) -> int:
-    for index in range(len(edges) - 2):
-        if value < edges[index + 1]:
-            return index
-    return len(edges) - 2
 
 
 def _frames(

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rag.chunking import ChunkConfig, Passage, embedded_text
+from rag.chunking.chunker import ChunkConfig, Passage, embedded_text
 from rag.model import Block, BlockKind, ParsedDocument
 from rag.ports import Tokenizer
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rag.chunking import ChunkConfig, Passage, cut_passages
+from rag.chunking.chunker import ChunkConfig, Passage, cut_passages
 from rag.embed.tokenizer import ModelTokenizer
 from rag.model import BlockKind, ParsedDocument
 from rag_assets_tests.chunking.documents import document, documents, prose

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from rag.chunking import (
+from rag.chunking.chunker import (
     ChunkConfig,
     Strategy,
     card_id,

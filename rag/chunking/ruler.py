@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left
 from typing import Literal
 
-from rag.chunk_borders import is_clean
+from rag.chunking.borders import is_clean
 from rag.ports import Tokenizer
 
 Unit = Literal["tokens", "chars", "words"]

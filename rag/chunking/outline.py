@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rag.chunk_borders import skip_space, trim_end
+from rag.chunking.borders import skip_space, trim_end
 from rag.model import Block, BlockKind, ParsedDocument
 
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n\s*")

@@ -11,10 +11,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
-from rag.chunk_context import BLANK_LINE, SEPARATOR, Contexts, Prefix, prefix_parts
-from rag.chunk_outline import Outline, outline
-from rag.chunk_packing import Limits, Packer
-from rag.chunk_ruler import Ruler, Unit
+from rag.chunking.context import BLANK_LINE, SEPARATOR, Contexts, Prefix, prefix_parts
+from rag.chunking.outline import Outline, outline
+from rag.chunking.packing import Limits, Packer
+from rag.chunking.ruler import Ruler, Unit
 from rag.errors import ConfigurationError
 from rag.model import Chunk, ParsedDocument
 from rag.ports import Tokenizer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rag.chunk_borders import last_word, whole_character
-from rag.chunk_outline import Outline, one_line
-from rag.chunk_ruler import Ruler
+from rag.chunking.borders import last_word, whole_character
+from rag.chunking.outline import Outline, one_line
+from rag.chunking.ruler import Ruler
 from rag.ports import Tokenizer
 
 Prefix = Literal["headings", "title", "none"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rag.chunk_borders import (
+from rag.chunking.borders import (
     first_sentence,
     first_word,
     last_line,
@@ -20,9 +20,9 @@ from rag.chunk_borders import (
     trim_end,
     whole_character,
 )
-from rag.chunk_context import Contexts
-from rag.chunk_outline import Outline, Piece
-from rag.chunk_ruler import Ruler
+from rag.chunking.context import Contexts
+from rag.chunking.outline import Outline, Piece
+from rag.chunking.ruler import Ruler
 from rag.model import BlockKind
 
 
