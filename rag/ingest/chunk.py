@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rag.chunking.context import BLANK_LINE
 from rag.chunking.chunker import cut_passages
+from rag.chunking.context import BLANK_LINE
 from rag.fingerprint import digest
 from rag.ingest.workshop import StageReport, Workshop, preview, recorded_stage
 from rag.model import Shard

@@ -204,6 +204,8 @@ def _differs(last: Line, line: Line) -> bool:
         return True
     if min(len(line.text), len(last.text)) < 4:
         return False
+    if line.font != last.font and not 0.96 < ratio < 1.042:
+        return True
     ends_early = last.box.x1 < line.box.x0 + 0.75 * line.box.width
     return last.is_bold != line.is_bold or (last.is_italic and not line.is_italic and ends_early)
 

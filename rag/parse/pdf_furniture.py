@@ -10,7 +10,7 @@ from rag.parse.pdf_lines import Segment
 from rag.parse.pdf_page import Page
 from rag.parse.pdf_tables import rows_of
 
-_EDGE = 0.125  # of the page's height
+_EDGE = 0.135  # of the page's height
 _DIGITS = re.compile(r"\d+|\b[ivxlc]{1,6}\b")
 _PAGE_NUMBER = re.compile(
     r"[-–—(\[|]?\s*(?:page\s*|seite\s*|p\.\s*)?(?:\d{1,4}|[ivxlc]{1,6})"  # noqa: RUF001

@@ -129,7 +129,7 @@ def sideways_lines(words: Sequence[Word]) -> list[str]:
         else:
             lines.append([word])
     return [
-        " ".join(w.text for w in sorted(line, key=lambda w: -w.box.y1 if w.runs_up else w.box.y0))
+        " ".join(w.text for w in sorted(line, key=lambda w: -w.turn * w.box.middle))
         for line in lines
     ]
 

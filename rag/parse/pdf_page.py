@@ -51,8 +51,8 @@ class Box(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Word:
     """One word as the file places it. `size` is the height of its font's box; `is_hidden` marks
-    words that are drawn so that no reader sees them and that are no OCR layer, `runs_up` those on
-    their side that are read from the bottom to the top."""
+    words that are drawn so that no reader sees them and that are no OCR layer. `turn` is 0 for an
+    upright word, 1 for one on its side that is read upwards, -1 for one read downwards."""
 
     text: str
     box: Box
@@ -62,18 +62,13 @@ class Word:
     is_mono: bool = False
     is_italic: bool = False
     is_hidden: bool = False
-    runs_up: bool = False
-
-    @property
-    def is_sideways(self) -> bool:
-        """True for a word of several letters that is higher than wide."""
-        return len(self.text) > 1 and self.box.height > 1.2 * self.box.width
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: words in the file's own order, those that stand upright on their side, horizontal
-    and vertical rules, image boxes, and how many shapes are drawn."""
+    """One page: words in the file's own order, those on their side, horizontal and vertical rules,
+    image boxes, and how many shapes are drawn."""
 
     number: int
     width: float

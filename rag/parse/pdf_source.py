@@ -19,7 +19,7 @@ _ITALIC = re.compile(r"italic|oblique|SFTI|CMTI|-It\b", re.IGNORECASE)
 _SYMBOLS = re.compile(r"symbol|dingbat|wingding", re.IGNORECASE)
 _THIN = 3.0
 _INVISIBLE = 3  # text rendering mode of ISO 32000, 9.3.6
-_BACKGROUND = 0.8  # of the page's area
+_BACKGROUND = 0.45  # of the page's area
 _UNREADABLE = 1.6  # points
 
 
@@ -142,8 +142,8 @@ def _words(
         box = frame.box(_corners(rect))
         word = _word(text, box, cell.font_name or "", _is_hidden(cell, box, images))
         if abs(rect.r_y1 - rect.r_y0) > abs(rect.r_x1 - rect.r_x0):
-            runs_up = rect.r_y1 > rect.r_y0  # the file's y grows upwards
-            sideways.append(replace(word, size=box.width, runs_up=runs_up))
+            turn = 1 if rect.r_y1 > rect.r_y0 else -1  # the file's y grows upwards
+            sideways.append(replace(word, size=box.width, turn=turn))
         else:
             flat.append(word)
     return tuple(flat), tuple(sideways)

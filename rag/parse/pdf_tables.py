@@ -13,9 +13,10 @@ from rag.parse.pdf_lines import Segment, is_rtl, join_words, segments_of, sidewa
 from rag.parse.pdf_page import Box, Page, Word, bounds
 
 _NUMERIC = re.compile(r"[-+(<≤≥~$€£]?[\d.,:/%±()\s-]*\d[\d.,:/%±()\s-]*[%)]?")
-_BULLET = re.compile(r"(?:(?<=\s)|^)[•◦▪‣●○■□]\s+(?=\S)")
+_BULLET = re.compile(r"(?:(?<=\s)|^)[•▪‣●■]\s+(?=\S)")
 _MIN_FILL = 0.45
 _LONG_CELL = 60
+_LAYOUT_CELL = 600  # characters: a frame around text, not a cell
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +222,9 @@ def _split_row(cells: list[list[Word]]) -> list[list[str]]:
 
 def _lines_of(cell: list[Word]) -> list[str]:
     """The lines of one cell; words on their side make lines of their own."""
-    flat = [word for word in cell if not word.is_sideways]
+    flat = [word for word in cell if not word.turn]
     lines = [_line_text(row) for row in rows_of(segments_of(flat))] if flat else []
-    return lines + sideways_lines([word for word in cell if word.is_sideways])
+    return lines + sideways_lines([word for word in cell if word.turn])
 
 
 def _line_text(row: list[Segment]) -> str:
@@ -242,8 +243,12 @@ def _packed(words: list[Word]) -> bool:
 
 
 def _is_filled(grid: list[list[str]]) -> bool:
-    cells = [text for row in grid for text in row]
-    return sum(map(bool, cells)) >= 0.25 * len(cells)
+    """True when enough cells say something and no single one says nearly all."""
+    sizes = [len(text) for row in grid for text in row]
+    if max(sizes) > _LAYOUT_CELL and max(sizes) > 0.5 * sum(sizes):
+        return False
+    several = sum(sum(map(bool, row)) >= 2 for row in grid)
+    return sum(map(bool, sizes)) >= 0.25 * len(sizes) and several >= 0.3 * len(grid)
 
 
 def _frames(
