@@ -36,14 +36,14 @@ dev: $(INSTALLED) ## Keep the whole stack up: Dagster on 127.0.0.1:3000, Ctrl-C 
 	@$(BIN)/rag up
 
 test: $(INSTALLED) ## Every test, with the embedded servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(INSTALLED) ## Format, lint, types, imports and the fast tests: under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 bench: $(INSTALLED) ## Run the benchmarks of benchmarks/ again
 	@for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done

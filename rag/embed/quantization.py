@@ -23,7 +23,9 @@ def quantize(model: Any) -> int:
 def rounded(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """int8 rows and the scale of each row, so that rows * scale is nearest to `weights`."""
     largest = np.abs(weights).max(axis=1, keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    steps = (largest / 127).astype(np.float32)
+    # rows of zeros, and steps too small to divide by, become rows of zeros
+    scale = np.where(steps >= np.finfo(np.float32).tiny, steps, np.float32(1))
     return np.clip(np.rint(weights / scale), -127, 127).astype(np.int8), scale
 
 
