@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.corpus_review import REVIEWED
 from rag.parse.pool import DoclingParser
 from rag.ports import ParseJob, ParseOutcome
 
@@ -31,6 +30,47 @@ _CRASHES = frozenset({"parser_crashed", "parse_timeout", "parse_memory", "parser
 _NEEDS_OCR = ("no-text-layer", "scanned/ocr")
 _IMAGES = frozenset({"jpg", "png", "tif", "tiff", "webp"})
 _LOCKED = "password_required"
+_BLANK = (
+    "the document is blank or holds empty paragraphs and tables only: there is nothing to index"
+)
+_MARKUP = "the strings are Markdown as markitdown writes it; the words they hold are all there"
+
+# Differences from the manifest, looked at by hand. A reason holds for one outcome of one file: when
+# the outcome changes, the difference is seen again.
+REVIEWED: dict[tuple[str, str], str] = {
+    ("docling/uspto/tables_ipa20180000016.xml", "unsupported_type"): (
+        "a bare CALS <table>, the fixture of a unit test: XML of no document vocabulary"
+    ),
+    ("py-pdf-sample-files/007-imagemagick-images/imagemagick-images.pdf", "no_text"): (
+        "six pages of 4 by 4 points that hold tiny pictures; the word in their marked content is "
+        "drawn nowhere"
+    ),
+    ("py-pdf-sample-files/017-unreadable-meta-data/unreadablemetadata.pdf", "corrupt_file"): (
+        "its trailer has lost /Root: PDFium and docling-parse both refuse it"
+    ),
+    ("markitdown/test_files.zip", "unsupported_type"): (
+        "a zip archive of documents is refused on purpose: upload what is in it"
+    ),
+    ("markitdown/test.docx", "parsed"): (
+        "the missing one is a placeholder for the bytes of a picture, which we leave out"
+    ),
+    ("markitdown/test.epub", "parsed"): (
+        "author and description stand in the metadata, not in the text; block quotes have no mark"
+    ),
+    ("markitdown/test.pptx", "parsed"): (
+        "alternative texts of pictures: docling's slide reader does not pass them on"
+    ),
+    ("markitdown/test_outlook_msg.msg", "parsed"): (
+        "Markdown marks, and another sender: we show the one of the transport headers"
+    ),
+    ("markitdown/test_serp.html", "parsed"): "link targets and title attributes are no text",
+    ("markitdown/test_wikipedia.html", "parsed"): _MARKUP,
+    ("python-docx/blk-containing-table.docx", "no_text"): _BLANK,
+    ("python-docx/doc-coreprops.docx", "no_text"): _BLANK,
+    ("python-docx/doc-default.docx", "no_text"): _BLANK,
+    ("python-docx/doc-no-coreprops.docx", "no_text"): _BLANK,
+    ("python-docx/doc-word-default-blank.docx", "no_text"): _BLANK,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +136,7 @@ def _required_strings() -> dict[str, tuple[str, ...]]:
             if {"filename", "must_include"} <= values.keys():
                 name = ast.literal_eval(values["filename"])
                 strings = tuple(ast.literal_eval(values["must_include"]))
-                found[f"markitdown/{name}"] = found.get(f"markitdown/{name}", ()) + strings
+                found.setdefault(f"markitdown/{name}", strings)  # the plain mode comes first
     return found
 
 
@@ -144,7 +184,7 @@ def _may_lack_text(case: Case) -> bool:
 
 def _plain(text: str) -> str:
     """Text as required strings are looked for: without Markdown's marks, spaces and case."""
-    text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     return re.sub(r"[\s#*_`|\\$-]+", "", text).lower()
 
 

@@ -12,6 +12,7 @@ from rag.model import CollectionName, Hit
 from rag.ports import Embedder
 from rag.store import index
 from rag.store.database import Connection, Row
+from rag.store.index import NO_FILTERS, Filters, SearchRequest
 
 Mode = Literal["hybrid", "dense", "bm25"]
 
@@ -36,10 +37,13 @@ def search(
     *,
     k: int = 4,
     mode: Mode = "hybrid",
+    filters: Filters = NO_FILTERS,
+    min_score: float | None = None,
 ) -> SearchResult:
-    """The k best passages of the collection's live generation.
+    """The k best passages of the collection's live generation, of the documents that `filters`
+    let through, with at least `min_score`.
 
-    hybrid fuses the dense and the BM25 list by reciprocal rank (k = 60, Cormack et al. 2009).
+    The score is cosine similarity (dense), BM25, or the fused score. hybrid fuses the dense and the BM25 list by reciprocal rank (k = 60, Cormack et al. 2009).
     Raises ConfigurationError (`empty_query`), NotFoundError (`collection_not_found`)."""
     if not query.strip():
         raise ConfigurationError("The query is empty: write what to look for.", code="empty_query")
@@ -47,13 +51,19 @@ def search(
     if mode != "bm25":
         assert embedder is not None, "dense and hybrid search need an embedder"
         vector = embedder.embed_query(query)
-    request = index.SearchRequest(
-        name, query, vector, limit=k, depth=max(MIN_DEPTH, 5 * k), use_lexical=mode != "dense"
-    )
+    request = SearchRequest(
+        name, query, vector, limit=k, depth=max(MIN_DEPTH, 5 * k), use_lexical=mode != "dense",
+        filters=filters, min_score=min_score,
+    )  # fmt: skip
+    return found_by(conn, request)
+
+
+def found_by(conn: Connection, request: SearchRequest) -> SearchResult:
+    """What a prepared request finds. Raises NotFoundError (`collection_not_found`)."""
     rows = index.search(conn, request)
     if not rows:
         raise NotFoundError(
-            f"There is no collection {name}: `rag collection list` shows those there are.",
+            f"There is no collection {request.name}: `rag collection list` shows those there are.",
             code="collection_not_found",
         )
     found = [row for row in rows if row["document_id"] is not None]

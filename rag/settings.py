@@ -107,6 +107,18 @@ class Settings(BaseSettings):
         description="A later complete listing this many seconds after the breaker tripped "
         "confirms the deletions.",
     )
+    retention_s: PositiveFloat = Field(
+        7 * 86_400.0,
+        description="Seconds for which parsed text, chunks, vectors and retired generations that "
+        "nothing uses are kept, for roll-backs and re-creations; then `rag sweep`, or the daily "
+        "schedule, removes them.",
+    )
+    sqs_queue_url: str | None = Field(
+        None,
+        description="Queue of S3 event notifications (SQS, directly, through SNS or EventBridge). "
+        "Set: changes are seen at once, and `sensor_interval_s` may be long. Unset: the sensor "
+        "only looks.",
+    )
     failure_share_error: float = Field(
         0.2, ge=0, le=1, description="Share of failed documents above which a check is an ERROR."
     )

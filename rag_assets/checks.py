@@ -86,6 +86,7 @@ def _spec(asset: str, contract: Contract) -> dg.AssetCheckSpec:
 
 def _result(asset: str, name: str, verdict: Verdict) -> dg.AssetCheckResult:
     metadata: dict[str, dg.MetadataValue[Any] | int | float] = dict(verdict.numbers)
+    metadata |= {name: dg.MetadataValue.md(fact) for name, fact in verdict.facts.items()}
     if verdict.failures is not None:
         metadata["failures"] = dg.MetadataValue.md(verdict.failures)
     return dg.AssetCheckResult(

@@ -12,12 +12,14 @@ from rag_assets.assets import INGEST_ASSETS
 from rag_assets.checks import ingest_checks
 from rag_assets.code_versions import code_versions
 from rag_assets.jobs import ingest
+from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
 from resources.embedder import EmbedderResource
 from resources.object_store import ObjectStoreResource
 from resources.parser import ParserResource
 from resources.postgres import DatabaseResource
 from resources.workshop import WorkshopResource
 from sensors.object_store import object_store_sensor
+from sensors.queue import queue_sensor
 from sensors.reconcile import reconcile_schedule
 
 if TYPE_CHECKING:
@@ -40,13 +42,20 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
     return dg.Definitions(
         assets=[asset.map_asset_specs(versioned) for asset in INGEST_ASSETS],
         asset_checks=ingest_checks(),
-        jobs=[ingest],
-        sensors=[object_store_sensor(settings.sensor_interval_s)],
-        schedules=[reconcile_schedule],
+        jobs=[ingest, retry_failed, sweep],
+        sensors=_sensors(settings),
+        schedules=[reconcile_schedule, sweep_schedule],
         resources=resources,
         # what is launched from the UI outside the job runs in one process, too
         executor=dg.in_process_executor,
     )
+
+
+def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    looking = object_store_sensor(settings.sensor_interval_s)
+    if settings.sqs_queue_url is None:
+        return [looking]
+    return [looking, queue_sensor(settings.sqs_queue_url, settings.s3_region)]
 
 
 def platform_resources() -> dict[str, object]:

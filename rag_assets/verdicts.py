@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -24,6 +24,7 @@ class Verdict:
     numbers: Mapping[str, int | float] = field(default_factory=dict)
     severity: dg.AssetCheckSeverity = ERROR
     failures: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def nothing_held(shop: Workshop, shard: Shard) -> Verdict:
@@ -34,14 +35,31 @@ def nothing_held(shop: Workshop, shard: Shard) -> Verdict:
     documents = sum(row["breaker_documents"] or 0 for row in held)
     if not held:
         return Verdict(True, "No deletion is held back.", {"documents_held": 0}, WARN)
-    names = ", ".join(row["uri"] for row in held)
+    command = f"rag confirm-deletions {shard.name}"
+    since = min(row["breaker_since"] for row in held)
     return Verdict(
         False,
-        f"{documents} documents vanished from {names} at once and stay searchable: the next "
-        "complete listing after `deletion_confirm_s` deletes them, or confirm it now.",
+        f"{documents} documents vanished from {', '.join(row['uri'] for row in held)} at once and "
+        "stay searchable: a complete listing after `deletion_confirm_s` deletes them; "
+        f"`{command}` lets it happen now.",
         {"documents_held": documents, "sources": len(held)},
         WARN,
+        facts={
+            "held_since": since.isoformat(timespec="seconds"),
+            "command": f"`{command}`",
+            "held": _held_table(held),
+        },
     )
+
+
+def _held_table(held: Sequence[Mapping[str, Any]]) -> str:
+    from rag_assets.metadata import markdown_table
+
+    rows = [
+        (row["uri"], row["breaker_documents"], row["breaker_since"].isoformat(timespec="seconds"))
+        for row in held
+    ]
+    return markdown_table(("source", "documents", "since"), rows)
 
 
 def fetch_failures(shop: Workshop, shard: Shard) -> Verdict:

@@ -98,7 +98,7 @@ def look_around(
     deadline = time.monotonic() + BUDGET_S
     rows = all_sources(conn)
     collections = {name: find_collection(conn, name) for name in sorted(map(collection_of, rows))}
-    _ensure_partitions(context.instance, list(collections.values()))
+    ensure_partitions(context.instance, list(collections.values()))
     look = Look()
     for shard, item, reason in unfinished_work(conn):
         look.add(shard, item, reason)
@@ -113,7 +113,8 @@ def look_around(
     return look
 
 
-def _ensure_partitions(instance: dg.DagsterInstance, collections: Sequence[Collection]) -> None:
+def ensure_partitions(instance: dg.DagsterInstance, collections: Sequence[Collection]) -> None:
+    """Every shard of these collections is a partition."""
     wanted = [shard.partition_key for item in collections for shard in item.shard_list()]
     known = set(instance.get_dynamic_partitions(COLLECTIONS))
     missing = [key for key in wanted if key not in known]
@@ -141,7 +142,7 @@ def _look_at(
 
     look.sources += 1
     try:
-        source = object_store.open_source(row["uri"])
+        source = object_store.open_source(row["uri"], **row["options"])
         plan = reconcile.look(conn, scope_of(collection, row), source)
     except RagError as error:
         look.notes.append(f"{row['uri']} can not be read: {error.message}")

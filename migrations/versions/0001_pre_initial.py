@@ -40,6 +40,8 @@ create table source (
     id int generated always as identity primary key,
     collection_id int not null references collection on delete cascade,
     uri text not null,
+    -- which of its objects are taken: includes, excludes (globs), max_bytes; absent means any
+    options jsonb not null default '{}',
     created_at timestamptz not null default now(),
     listed_at timestamptz,
     -- the mass-deletion breaker: when it tripped, for how many documents, and the operator's word
@@ -47,6 +49,16 @@ create table source (
     breaker_documents int,
     deletions_confirmed_at timestamptz,
     unique (collection_id, uri)
+);
+
+-- Objects that a store's notifications named: reasons to look, never truth. A run that looked at the
+-- source after received_at clears them.
+create table hint (
+    source_id int not null references source on delete cascade,
+    uri text not null,
+    shard int not null,
+    received_at timestamptz not null default clock_timestamp(),
+    primary key (source_id, uri)
 );
 
 -- The manifest: one row per object a source has ever shown; etag, object_version, size_bytes and
@@ -298,10 +310,11 @@ join parsed on parsed.namespace_id = collection.namespace_id
 join chunk_set on chunk_set.parsed_id = parsed.id
 where document.deleted_at is null;
 
--- A document's state as people ask for it.
+-- A document's state as people ask for it: one row per document, with its newest open letter.
 create view document_status as
 select
     document.id as document_id,
+    document.collection_id,
     namespace.name as namespace,
     collection.name as collection,
     document.shard,
@@ -314,14 +327,14 @@ select
     parsed.page_count,
     parsed.title,
     parsed.seconds as parse_seconds,
-    dead_letter.stage as failed_stage,
-    dead_letter.kind,
-    dead_letter.code,
-    dead_letter.reason,
-    dead_letter.attempts,
+    letter.stage as failed_stage,
+    letter.kind,
+    letter.code,
+    letter.reason,
+    letter.attempts,
     case
         when document.deleted_at is not null then 'deleted'
-        when dead_letter.id is not null then 'failed'
+        when letter.id is not null then 'failed'
         when publication.version_id = document.version_id and parsed.is_partial then 'partial'
         when publication.version_id = document.version_id then 'live'
         else 'pending'
@@ -329,8 +342,11 @@ select
 from document
 join collection on collection.id = document.collection_id
 join namespace on namespace.id = collection.namespace_id
-left join dead_letter
-    on dead_letter.document_id = document.id and dead_letter.resolved_at is null
+left join lateral (
+    select * from dead_letter
+    where dead_letter.document_id = document.id and dead_letter.resolved_at is null
+    order by dead_letter.last_failed_at desc, dead_letter.id desc limit 1
+) as letter on true
 left join publication
     on publication.document_id = document.id
     and publication.generation_id = collection.live_generation_id

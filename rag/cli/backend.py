@@ -5,7 +5,7 @@ Everything heavy (the settings' own library, the driver, the servers) is importe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -25,11 +25,21 @@ class Backend:
     endpoints: Endpoints
     conn: Connection = field(repr=False)
 
-    def open_source(self, uri: str) -> Source:
+    def open_source(
+        self,
+        uri: str,
+        *,
+        includes: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+        max_bytes: int | None = None,
+    ) -> Source:
         """The source behind an address, on the object store in force."""
         from rag.sources.open import open_source
 
-        return open_source(uri, with_object_store(self.settings, self.endpoints))
+        return open_source(
+            uri, with_object_store(self.settings, self.endpoints),
+            includes=includes, excludes=excludes, max_bytes=max_bytes,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -85,11 +95,11 @@ def load_embedder(settings: Settings) -> Embedder:
 
 
 def _bring_up_to_schema(url: str) -> None:
-    from rag.cli.schema import head, revision
     from rag.store.database import connect
-    from rag.store.migration import migrate
+    from rag.store.migration import head_revision, migrate
+    from rag.store.server import revision
 
     with connect(url) as conn:
-        is_behind = revision(conn) != head()
+        is_behind = revision(conn) != head_revision()
     if is_behind:
         migrate(url)

@@ -49,7 +49,7 @@ def bind(backend: Backend, name: CollectionName, uris: list[str]) -> Collection:
     known = [row["uri"] for row in collections.list_sources(backend.conn, found)]
     for uri in uris:
         # what lies within a source is looked at with it
-        if not any(uri.startswith(each) for each in known):
+        if not any(collections.covers(each, uri) for each in known):
             collections.add_source(backend.conn, found, uri)
             note(f"Bound {escape(uri)} to {name}.")
     return found
@@ -63,6 +63,9 @@ def check_readable(backend: Backend, uri: str) -> None:
         from rag.sources.s3 import S3Source
 
         S3Source(uri, client(backend), max_objects=1).list()
+        return
+    if uri.startswith("csv+file:"):
+        backend.open_source(uri).list()  # it has a header, and can be read
         return
     if not uri.startswith("file://"):
         backend.open_source(uri)  # the address is right; the run's own listing says the rest

@@ -15,6 +15,18 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NS/NAME", help="The collection's full name.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="GLOB",
+        help="Take only objects that match: *.pdf, reports/**. May be repeated; * takes all.",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(metavar="GLOB", help="Leave out objects that match. May be repeated."),
+]
+MaxBytes = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave out larger objects.")]
 
 
 @app.command()
@@ -29,6 +41,9 @@ def create(
             help="Where its documents come from: s3://bucket/prefix/ or a folder. May be repeated.",
         ),
     ] = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    max_bytes: MaxBytes = None,
     shards: Annotated[
         int, typer.Option(min=1, max=100, help="Partitions that are brought up to date apart.")
     ] = 1,
@@ -37,7 +52,8 @@ def create(
     ] = "english",
     as_json: AsJson = False,
 ) -> None:
-    """Make a collection and bind sources to it."""
+    """Make a collection and bind sources to it; --include, --exclude and --max-bytes hold for each
+    of them."""
     from rag.cli.backend import open_backend
     from rag.cli.language import check_language
     from rag.model import CollectionName
@@ -53,7 +69,10 @@ def create(
                 backend.conn, full_name, shards=shards, language=language
             )
             for uri in uris:
-                collections.add_source(backend.conn, made, uri)
+                collections.add_source(
+                    backend.conn, made, uri,
+                    includes=include or (), excludes=exclude or (), max_bytes=max_bytes,
+                )  # fmt: skip
     if as_json:
         write_json({"collection": name, "sources": uris, "shards": shards, "language": language})
     else:
@@ -65,6 +84,41 @@ def _show_created(name: str, uris: list[str]) -> None:
     for uri in uris:
         say(f"  {escape(uri)}")
     say(f"Next: `rag ingest --collection {name}`, or leave it to the sensor of `rag up`.")
+
+
+@app.command()
+def add_source(
+    name: Name,
+    uri: Annotated[
+        str, typer.Argument(metavar="URI", help="s3://bucket/prefix/, a folder or another source.")
+    ],
+    include: Include = None,
+    exclude: Exclude = None,
+    max_bytes: MaxBytes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bind a source to a collection, or change which objects of it are taken: what is said here
+    replaces what was said before. What is no longer taken leaves the index as deleted objects
+    do."""
+    from rag.cli.backend import open_backend
+    from rag.cli.standing_view import chosen
+    from rag.model import CollectionName
+    from rag.sources.open import normalise_uri
+    from rag.store import collections
+
+    full_name, address = CollectionName.parse(name), normalise_uri(uri)
+    with open_backend() as backend:
+        found = collections.find_collection(backend.conn, full_name)
+        collections.add_source(
+            backend.conn, found, address,
+            includes=include or (), excludes=exclude or (), max_bytes=max_bytes,
+        )  # fmt: skip
+        (row,) = (r for r in collections.list_sources(backend.conn, found) if r["uri"] == address)
+    if as_json:
+        write_json({"collection": name, "source": address, "options": row["options"]})
+    else:
+        say(f"{escape(address)} belongs to [bold]{name}[/bold]{chosen(row['options'])}.")
+        say(f"`rag plan {name}` shows what that changes.")
 
 
 @app.command("list")
@@ -102,10 +156,10 @@ def list_all(as_json: AsJson = False) -> None:
 @app.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """One collection: its sources, its generations, its documents by state."""
-    from rag.cli import standing
     from rag.cli.backend import open_backend
     from rag.cli.standing_view import show_overview
     from rag.model import CollectionName
+    from rag.store import standing
 
     full_name = CollectionName.parse(name)
     with open_backend() as backend:

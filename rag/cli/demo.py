@@ -70,9 +70,10 @@ def _step(text: str) -> None:
 def _show_platform(
     settings: Settings, endpoints: Endpoints, check: Check, timeout_s: float, *, is_silent: bool
 ) -> Outcome:
-    from rag.cli import demo_report, samples, standing
+    from rag.cli import demo_report, samples
     from rag.cli.backend import Backend
     from rag.cli.waiting import wait_until_current
+    from rag.store import standing
     from rag.store.database import connect
 
     started = time.monotonic()

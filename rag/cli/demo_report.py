@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 from shutil import which
 from typing import TYPE_CHECKING, Any
 
-from rag.cli import standing
 from rag.cli.stages import LABELS
 from rag.cli.standing_view import state_cell
 from rag.cli.terminal import escape, plural, say, table
+from rag.store import standing
 
 if TYPE_CHECKING:
     from rag.cli.backend import Backend

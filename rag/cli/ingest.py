@@ -83,7 +83,7 @@ def _stages(backend: Backend, run_ids: Sequence[str]) -> list[Row]:
 
 
 def _failures(backend: Backend, found: Collection) -> list[Row]:
-    from rag.cli.standing import failures
+    from rag.store.standing import failures
 
     return failures(backend.conn, found.id, found.shards)
 

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 def check_language(conn: Connection, language: str) -> None:
     """Raises ConfigurationError (`unknown_language`) with the names the server knows."""
-    rows = conn.execute("select cfgname from pg_ts_config order by 1").fetchall()
-    known = [row["cfgname"] for row in rows]
+    from rag.store.server import languages
+
+    known = languages(conn)
     if language not in known:
         raise ConfigurationError(
             f"'{language}' is no text search language of this server: choose one of "

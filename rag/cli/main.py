@@ -13,12 +13,17 @@ from rag.cli import (
     collection,
     demo,
     doctor,
+    exchange,
+    forget,
     ingest,
+    key,
     migrate,
     plan,
     retry,
     search,
+    serve,
     status,
+    sweep,
     up,
 )
 from rag.cli.boundary import run
@@ -29,9 +34,17 @@ EPILOG = (
 )
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Look": (doctor.doctor, search.search, status.status, plan.plan),
-    "Work": (ingest.ingest, retry.retry, retry.confirm_deletions),
-    "Run": (demo.demo, up.up, migrate.migrate),
+    "Look": (doctor.doctor, search.search, status.status, plan.plan, forget.lineage),
+    "Work": (
+        ingest.ingest,
+        exchange.import_csv,
+        exchange.export_csv,
+        retry.retry,
+        retry.confirm_deletions,
+        forget.forget,
+        sweep.sweep,
+    ),
+    "Run": (demo.demo, up.up, serve.serve, migrate.migrate),
 }
 
 
@@ -54,6 +67,7 @@ def build_app() -> typer.Typer:
                 rich_help_panel=panel,
             )(command)
     app.add_typer(collection.app, name="collection", rich_help_panel="Work")
+    app.add_typer(key.app, name="key", rich_help_panel="Work")
     return app
 
 

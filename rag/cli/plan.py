@@ -49,7 +49,8 @@ def source_plans(backend: Backend, found: Collection) -> list[tuple[str, Plan]]:
     plans = []
     for row in collections.list_sources(backend.conn, found):
         scope = Scope(found.id, row["id"], tuple(range(found.shards)))
-        plans.append((row["uri"], look(backend.conn, scope, backend.open_source(row["uri"]))))
+        source = backend.open_source(row["uri"], **row["options"])
+        plans.append((row["uri"], look(backend.conn, scope, source)))
     return plans
 
 

@@ -22,14 +22,13 @@ _SILENT_DAEMON_S = 120.0
 def postgres(settings: Settings, endpoints: Endpoints) -> Iterator[Finding]:
     """The server answers, has pgvector and the schema of this code, and the role is fit."""
     from rag.cli.provenance import without_password
+    from rag.store import server
     from rag.store.database import connect
 
     with connect(endpoints.database_url) as conn:
-        row = conn.execute("select current_setting('server_version') as version").fetchone()
-        assert row is not None
         where = "embedded" if settings.uses_embedded_database else "configured"
         address = without_password(endpoints.database_url)
-        yield ok("postgres", f"PostgreSQL {row['version'].split()[0]}, {where}: {address}")
+        yield ok("postgres", f"PostgreSQL {server.version(conn)}, {where}: {address}")
         yield _pgvector(conn)
         yield _schema(conn, is_embedded=settings.uses_embedded_database)
         if not settings.uses_embedded_database:
@@ -37,10 +36,9 @@ def postgres(settings: Settings, endpoints: Endpoints) -> Iterator[Finding]:
 
 
 def _pgvector(conn: Connection) -> Finding:
-    row = conn.execute(
-        "select default_version, installed_version from pg_available_extensions "
-        "where name = 'vector'"
-    ).fetchone()
+    from rag.store import server
+
+    row = server.pgvector(conn)
     if row is None:
         return fail("pgvector", "not available", "install pgvector 0.8 or newer on the server")
     version = row["installed_version"] or row["default_version"]
@@ -50,9 +48,10 @@ def _pgvector(conn: Connection) -> Finding:
 
 
 def _schema(conn: Connection, *, is_embedded: bool) -> Finding:
-    from rag.cli.schema import head, revision
+    from rag.store.migration import head_revision
+    from rag.store.server import revision
 
-    have, want = revision(conn), head()
+    have, want = revision(conn), head_revision()
     if have == want:
         return ok("schema", f"revision {have}")
     detail = f"revision {have}, this code needs {want}" if have else "not migrated yet"
@@ -62,10 +61,9 @@ def _schema(conn: Connection, *, is_embedded: bool) -> Finding:
 
 
 def _role(conn: Connection) -> Iterator[Finding]:
-    row = conn.execute(
-        "select rolname, rolsuper, rolbypassrls from pg_roles where rolname = current_user"
-    ).fetchone()
-    assert row is not None
+    from rag.store import server
+
+    row = server.role(conn)
     rights = [
         name
         for name, has in (
@@ -105,26 +103,37 @@ def object_store(backend: Backend) -> Iterator[Finding]:
             yield ok("source", f"{uri} of {name} can be read")
 
         yield from findings_of("source", check)
+    if backend.settings.sqs_queue_url:
+        yield from findings_of("queue", lambda: _queue(backend))
+
+
+def _queue(backend: Backend) -> Iterator[Finding]:
+    from rag.cli.backend import with_object_store
+    from rag.sources.queue import open_queue
+
+    settings = with_object_store(backend.settings, backend.endpoints)
+    url = settings.sqs_queue_url or ""
+    state = open_queue(url, settings.s3_region).state()
+    shown = f"{url}: {plural(state.waiting, 'message')} waiting"
+    if state.has_dead_letters:
+        yield ok("queue", shown)
+    else:
+        advice = "give it a redrive policy, or malformed messages come again until they expire"
+        yield warn("queue", f"{shown}, no dead-letter queue", advice)
 
 
 def dagster(endpoints: Endpoints) -> Iterator[Finding]:
     """Dagster's database is there, and whether its daemon works."""
     from rag.store.database import connect
+    from rag.store.server import dagster_record
 
     url = "postgresql://" + endpoints.dagster_database_url.split("://", 1)[1]
     with connect(url) as conn:
-        row = conn.execute("select to_regclass('daemon_heartbeats') as known").fetchone()
-        if row is None or row["known"] is None:
-            yield ok("dagster", "no instance yet; `rag up` or `rag ingest` makes it")
-            return
-        beats = conn.execute(
-            "select extract(epoch from now() at time zone 'utc' - max(timestamp))::float8 as age "
-            "from daemon_heartbeats"
-        ).fetchone()
-        runs = conn.execute("select count(*) as runs from runs").fetchone()
-        assert beats is not None
-        assert runs is not None
-        yield _daemon(beats["age"], int(runs["runs"]), is_up=bool(endpoints.dagster_url))
+        record = dagster_record(conn)
+    if record is None:
+        yield ok("dagster", "no instance yet; `rag up` or `rag ingest` makes it")
+    else:
+        yield _daemon(record.silence_s, record.runs, is_up=bool(endpoints.dagster_url))
 
 
 def _daemon(age_s: float | None, runs: int, *, is_up: bool) -> Finding:

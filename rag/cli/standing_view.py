@@ -24,7 +24,8 @@ def show_overview(shown: Mapping[str, Any]) -> None:
     if not shown["sources"]:
         say(f"sources: none. `rag ingest URI --collection {shown['collection']}` binds one.")
     for row in shown["sources"]:
-        say(f"source: {escape(row['uri'])} (last complete look: {cell(row['listed_at'])})")
+        say(f"source: {escape(row['uri'])}{chosen(row['options'])} "
+            f"(last complete look: {cell(row['listed_at'])})")  # fmt: skip
         if row["breaker_since"] is not None and row["deletions_confirmed_at"] is None:
             say(
                 f"  [yellow]{plural(row['breaker_documents'], 'deletion')} held back since "
@@ -33,6 +34,16 @@ def show_overview(shown: Mapping[str, Any]) -> None:
             )
     if shown["generations"]:
         _show_generations(shown["generations"])
+
+
+def chosen(options: Mapping[str, Any]) -> str:
+    """Which objects are taken, in words; nothing when all are."""
+    parts = [
+        *(f"only {glob}" for glob in options.get("includes", ())),
+        *(f"not {glob}" for glob in options.get("excludes", ())),
+        *([f"at most {options['max_bytes']:,} bytes"] if "max_bytes" in options else []),
+    ]
+    return escape(f" ({', '.join(parts)})") if parts else ""
 
 
 def states_line(counts: Mapping[str, int]) -> str:

@@ -17,10 +17,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Documents by state, failures with their reason and next retry, generations, last runs."""
-    from rag.cli import standing
     from rag.cli.backend import open_backend
     from rag.model import CollectionName
-    from rag.store import collections
+    from rag.store import collections, standing
 
     wanted = None if name is None else CollectionName.parse(name)
     with open_backend() as backend:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rag.cli import dagster_page, standing
+from rag.cli import dagster_page
 from rag.cli.stages import Stages, followed_stages
 from rag.errors import TerminalError, UnavailableError
+from rag.store import standing
 
 if TYPE_CHECKING:
     from rag.cli.backend import Backend

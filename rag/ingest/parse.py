@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from uuid import UUID, uuid4
 
 from rag.errors import PoisonError, RagError, TransientError
 from rag.fingerprint import fingerprint
-from rag.ingest.batches import batched
+from rag.ingest.batches import batched_within
 from rag.ingest.retry import retry_in
 from rag.ingest.spool import sha256_of
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
@@ -23,6 +23,8 @@ from rag.store.database import Row, connect
 from rag.store.ledger import Failure
 
 BATCH = 64
+# what is parsed is kept after so long at the latest: a crash loses no more than that
+KEEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
         total = counts["documents"] - counts["parsed"]
         done = 0
         for rows in _pages(shop, build):
-            tasks = _claim(shop, owner, rows)
-            done += _parse_batch(shop, build, owner, tasks, report)
-            shop.progress("parsed_documents", done, total)
+            for tasks in _claimed_batches(shop, owner, rows):
+                done += _parse_batch(shop, build, owner, tasks, report)
+                shop.progress("parsed_documents", done, total)
         content.resolve_parsed(shop.conn, build)
         report.facts["parser"] = fingerprint("parser", shop.parser.config)
         _add_totals(shop, build, report)
@@ -71,6 +73,19 @@ def _pages(shop: Workshop, build: Build) -> Iterator[list[Row]]:
         after = rows[-1]["version_id"]
 
 
+def _claimed_batches(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> Iterator[list[Task]]:
+    """What nobody else works on: together what is new, then one by one what a worker had in hand
+    before and did not end. So a file that kills its worker spends no other file's attempts."""
+    tasks = _claim(shop, owner, rows)
+    again = [task for task in tasks if task.attempts > 1]
+    ids = [row["version_id"] for task in again for row in task.rows]
+    if ids:
+        ledger.release(shop.conn, "parse", owner, ids, refund=True)
+    yield [task for task in tasks if task.attempts == 1]
+    for task in again:
+        yield _claim(shop, owner, task.rows)
+
+
 def _claim(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> list[Task]:
     """One task per content among the rows nobody else works on."""
     ids = [row["version_id"] for row in rows]
@@ -91,7 +106,7 @@ def _parse_batch(
     by_key = dict(enumerate(tasks))
     open_keys = set(by_key)
     try:
-        for outcomes in batched(_outcomes(shop, by_key), 16):
+        for outcomes in batched_within(_outcomes(shop, by_key), BATCH, KEEP_S):
             _keep(
                 shop, build, owner, [(by_key[outcome.key], outcome) for outcome in outcomes], report
             )
@@ -106,17 +121,22 @@ def _parse_batch(
 
 def _outcomes(shop: Workshop, tasks: dict[int, Task]) -> Iterator[ParseOutcome]:
     """Fetch what the spool lacks, refuse what was tried too often, parse the rest."""
-    jobs: list[ParseJob] = []
-    for key, task in tasks.items():
-        try:
-            _refuse_repeat_killer(shop, task)
-            _ensure_spooled(shop, task)
-        except RagError as error:
-            yield ParseOutcome(key, None, error, 0.0)
-            continue
-        name = PurePosixPath(task.rows[0]["uri"]).name
-        jobs.append(ParseJob(key, shop.spool.path(task.content_hash), name))
-    yield from shop.parser.parse(jobs)
+    jobs: dict[int, ParseJob] = {}
+    try:
+        for key, task in tasks.items():
+            try:
+                _refuse_repeat_killer(shop, task)
+                path = shop.spool.take(task.content_hash) or _fetch_again(shop, task)
+            except RagError as error:
+                yield ParseOutcome(key, None, error, 0.0)
+                continue
+            jobs[key] = ParseJob(key, path, PurePosixPath(task.rows[0]["uri"]).name)
+        for outcome in shop.parser.parse(list(jobs.values())):
+            shop.spool.drop(jobs.pop(outcome.key).path)
+            yield outcome
+    finally:
+        for job in jobs.values():
+            shop.spool.drop(job.path)
 
 
 def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
@@ -128,9 +148,7 @@ def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
         )
 
 
-def _ensure_spooled(shop: Workshop, task: Task) -> None:
-    if shop.spool.path(task.content_hash).exists():
-        return
+def _fetch_again(shop: Workshop, task: Task) -> Path:
     row = task.rows[0]
     obj = SourceObject(
         uri=row["uri"],
@@ -146,7 +164,7 @@ def _ensure_spooled(shop: Workshop, task: Task) -> None:
                 "The object changed after it was registered: the next look registers it anew.",
                 code="object_changed",
             )
-        path.replace(shop.spool.path(task.content_hash))
+        return shop.spool.take_incoming(path)
 
 
 def _keep(
@@ -170,8 +188,6 @@ def _keep(
         again = _version_ids(o for o in outcomes if isinstance(o[1].error, TransientError))
         ledger.complete(shop.conn, "parse", ended)
         ledger.release(shop.conn, "parse", owner, again, refund=False)
-    for task, _ in outcomes:
-        shop.spool.drop(task.content_hash)
     report.add("parsed", len(parsed))
     report.add("partial", sum(item.document.is_partial for item in parsed))
     report.add("pages", sum(item.document.page_count or 0 for item in parsed))

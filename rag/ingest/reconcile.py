@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from rag.fingerprint import shard_index
 from rag.model import Listing, Shard, SourceObject
@@ -24,6 +25,7 @@ class Plan:
     vanished: tuple[Difference, ...]
     listed: int
     is_complete: bool
+    listed_at: datetime  # the server's time before the listing began
 
     @property
     def unchanged(self) -> int:
@@ -56,10 +58,10 @@ def look(conn: Connection, scope: Scope, source: Source, shard: Shard | None = N
     listing = source.list()
     if shard is not None:
         listing = objects_of_shard(listing, shard)
-    return make_plan(manifest.diff(conn, scope, listing.objects, listed_at), listing)
+    return make_plan(manifest.diff(conn, scope, listing.objects, listed_at), listing, listed_at)
 
 
-def make_plan(differences: Sequence[Difference], listing: Listing) -> Plan:
+def make_plan(differences: Sequence[Difference], listing: Listing, listed_at: datetime) -> Plan:
     """Sort differences by what has to be done."""
     by_change: dict[Change, list[Difference]] = {change: [] for change in Change}
     for item in differences:
@@ -71,6 +73,7 @@ def make_plan(differences: Sequence[Difference], listing: Listing) -> Plan:
         vanished=tuple(by_change[Change.VANISHED]),
         listed=len(listing.objects),
         is_complete=listing.is_complete,
+        listed_at=listed_at,
     )
 
 
@@ -90,7 +93,11 @@ def deletion_threshold(documents: int, settings: Settings) -> int:
 
 
 def settle_vanished(
-    conn: Connection, scope: Scope, vanished: Sequence[Difference], settings: Settings
+    conn: Connection,
+    scope: Scope,
+    vanished: Sequence[Difference],
+    listed_at: datetime,
+    settings: Settings,
 ) -> int:
     """Delete what a complete listing lacks, unless that is suspiciously much: then the breaker
     holds it until a later complete listing or an operator confirms. Returns documents deleted."""
@@ -101,4 +108,4 @@ def settle_vanished(
         manifest.hold_deletions(conn, scope, ids)
         return 0
     manifest.clear_breaker(conn, scope)
-    return manifest.delete_documents(conn, ids) if ids else 0
+    return manifest.delete_documents(conn, ids, listed_at) if ids else 0

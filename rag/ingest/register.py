@@ -13,7 +13,7 @@ from rag.ingest.retry import retry_in
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard, SourceObject
 from rag.ports import Source
-from rag.store import collections, ledger, manifest
+from rag.store import collections, hints, ledger, manifest
 from rag.store.database import Row
 from rag.store.ledger import Failure
 from rag.store.manifest import Difference, Scope
@@ -54,7 +54,8 @@ def _try_source(
 ) -> RagError | None:
     scope = Scope(collection_id, row["id"], (shard.index,))
     try:
-        _register_source(shop, shard, scope, shop.open_source(row["uri"]), report)
+        source = shop.open_source(row["uri"], **row["options"])
+        _register_source(shop, shard, scope, source, report)
     except RagError as error:
         report.facts[f"could not list {row['uri']}"] = f"{error.code}: {error.message}"
         return error
@@ -69,13 +70,17 @@ def _register_source(
     report.add("unchanged", work.unchanged + len(work.touched))
     if not work.is_complete:
         report.facts["incomplete listing"] = source.uri
-    manifest.record_look(shop.conn, scope, work.touched)
+    with shop.conn.transaction():
+        manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
+        manifest.record_look(shop.conn, scope, _still_true(shop, scope, work, work.touched))
     renamed = _register_fetched(shop, scope, source, work, report)
     if work.is_complete:
         vanished = [item for item in work.vanished if item.document_id not in renamed]
         with shop.conn.transaction():
-            deleted = settle_vanished(shop.conn, scope, vanished, shop.settings)
+            manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
+            deleted = settle_vanished(shop.conn, scope, vanished, work.listed_at, shop.settings)
             manifest.mark_listed(shop.conn, scope)
+            hints.clear_hints(shop.conn, scope, work.listed_at)
         report.add("deleted", deleted)
         report.add("held", len(vanished) - deleted)
 
@@ -88,18 +93,29 @@ def _register_fetched(
     renamed: set[int] = set()
     done = 0
     for batch in batched(_fetch_all(shop, source, work.fetch), BATCH):
-        good = [fetched for fetched in batch if fetched.content_hash is not None]
         with shop.conn.transaction():
             manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
-            found = _rename(shop, scope, good, lost)
+            kept = set(_still_true(shop, scope, work, [fetched.item.obj for fetched in batch]))
+            true = [fetched for fetched in batch if fetched.item.obj in kept]
+            good = [fetched for fetched in true if fetched.content_hash is not None]
+            found = _rename(shop, scope, good, lost, work)
             _register_batch(shop, scope, good, len(found), report)
-            _file_failures(shop, scope, [item for item in batch if item.error is not None])
+            _file_failures(shop, scope, [item for item in true if item.error is not None])
         renamed |= found
         done += len(batch)
         report.add("bytes", sum(item.item.obj.size_bytes for item in good))
         shop.progress("raw_documents", done, len(work.fetch))
     report.add("renamed", len(renamed))
     return renamed
+
+
+def _still_true(
+    shop: Workshop, scope: Scope, work: Plan, objects: Sequence[SourceObject]
+) -> list[SourceObject]:
+    """The objects that nobody has looked at, deleted or erased since this look began: what
+    another writer found later than our listing stands."""
+    overtaken = manifest.overtaken(shop.conn, scope, [obj.uri for obj in objects], work.listed_at)
+    return [obj for obj in objects if obj.uri not in overtaken]
 
 
 def _content_of_vanished(shop: Workshop, work: Plan) -> dict[bytes, list[int]]:
@@ -114,7 +130,11 @@ def _content_of_vanished(shop: Workshop, work: Plan) -> dict[bytes, list[int]]:
 
 
 def _rename(
-    shop: Workshop, scope: Scope, good: Sequence[Fetched], lost: dict[bytes, list[int]]
+    shop: Workshop,
+    scope: Scope,
+    good: Sequence[Fetched],
+    lost: dict[bytes, list[int]],
+    work: Plan,
 ) -> set[int]:
     """Give vanished documents the name their content appeared under; uses up `lost`."""
     found: set[int] = set()
@@ -122,8 +142,9 @@ def _rename(
         candidates = lost.get(fetched.content_hash or b"", [])
         if fetched.item.change == manifest.Change.NEW and candidates:
             document_id = candidates.pop()
-            manifest.rename_document(shop.conn, scope, document_id, fetched.item.obj.uri)
-            found.add(document_id)
+            uri = fetched.item.obj.uri
+            if manifest.rename_document(shop.conn, scope, document_id, uri, work.listed_at):
+                found.add(document_id)
     return found
 
 

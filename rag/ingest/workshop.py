@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from rag.chunking.chunker import ChunkConfig, chunker_config
 from rag.ingest.spool import Spool
@@ -22,6 +22,20 @@ from rag.store.statistics import refresh_statistics
 Progress = Callable[[str, int, int], None]
 
 
+class OpenSource(Protocol):
+    """How a run gets at a source: the address, and which of its objects are taken (any, when
+    nothing is said). The `options` of a `list_sources` row are these keywords."""
+
+    def __call__(
+        self,
+        uri: str,
+        *,
+        includes: Sequence[str] = (),
+        excludes: Sequence[str] = (),
+        max_bytes: int | None = None,
+    ) -> Source: ...
+
+
 def no_progress(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -35,7 +49,7 @@ class Workshop:
     database_url: str = field(repr=False)
     settings: Settings
     spool: Spool
-    open_source: Callable[[str], Source]
+    open_source: OpenSource
     parser: Parser
     tokenizer: Tokenizer
     embedder: Embedder

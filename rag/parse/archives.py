@@ -21,6 +21,7 @@ _ZIPS = (".zip", ".jar", ".docx", ".xlsx", ".pptx", ".docm", ".xlsm", ".pptm", "
 _XML = (".xml", ".rels", ".vml", ".opf", ".ncx", ".xhtml", ".svg")
 _TYPE = re.compile(rb"<(?:\w+:)?(?:Override|Default)\b[^>]*>")
 _VALUE = re.compile(rb"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, OSError)
 _END = b"PK\x05\x06"
 
 
@@ -31,7 +32,7 @@ def read_directory(path: Path, limits: ParseLimits) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError) as exc:
+    except (*_DAMAGE, struct.error, ValueError, NotImplementedError) as exc:
         raise corrupt(f"its zip directory can not be read ({exc})") from exc
     check_members(members, limits)
     _check_nesting(path, members, limits)

@@ -12,13 +12,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from rag.errors import PoisonError, RagError
 from rag.model import ParsedDocument
 from rag.parse import sandbox, wire
+from rag.parse.attachments import Head, extract
 from rag.parse.child_config import ChildConfig
 from rag.parse.limits import MIB
 
@@ -45,7 +47,10 @@ def _serve(request: dict[str, object], config: ChildConfig, answers: BinaryIO) -
         _send(answers, wire.pack_json(wire.PROGRESS, progress))
 
     try:
-        value = wire.document_json(_parse(request, config, report))
+        if "attachments" in request:
+            value = wire.heads_json(_extract(request, config))
+        else:
+            value = wire.document_json(_parse(request, config, report))
     except RagError as exc:
         value = wire.error_json(exc)
     body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
@@ -57,16 +62,30 @@ def _parse(
 ) -> ParsedDocument:
     from rag.parse.convert import parse_file
 
+    with _refused():
+        return parse_file(*_subject(request), config, report)
+
+
+def _extract(request: dict[str, object], config: ChildConfig) -> list[Head]:
+    folder = Path(str(request["attachments"]))
+    with _refused():
+        return extract(*_subject(request), config.limits, folder)
+
+
+def _subject(request: dict[str, object]) -> tuple[Path, str, tuple[str, ...]]:
+    """Path, name and passwords of a request."""
     passwords = request["passwords"]
     assert isinstance(passwords, list)
+    return Path(str(request["path"])), str(request["name"]), tuple(map(str, passwords))
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Too much memory or nesting is the document's error, and so is what nobody expected."""
     try:
-        return parse_file(
-            Path(str(request["path"])),
-            str(request["name"]),
-            tuple(map(str, passwords)),
-            config,
-            report,
-        )
+        yield
+    except RagError:
+        raise
     except MemoryError as exc:
         raise PoisonError(
             "The document needs more memory than allowed: split it, or raise the parser's memory "
@@ -78,6 +97,10 @@ def _parse(
             "The document is nested too deeply to be read: save it again in a simpler form.",
             code="corrupt_file",
         ) from exc
+    except Exception as exc:
+        from rag.parse.convert import reader_failed
+
+        raise reader_failed("such", exc) from exc
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

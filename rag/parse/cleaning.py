@@ -70,12 +70,13 @@ class HiddenCharacters:
     @property
     def suspicion(self) -> float:
         """0 (nothing hidden) to 1. Tags can only be there to hide text; one is enough for 0.5.
-        Hidden words make 0.4 and more, by their share.
+        Hidden words make 0.2 and more, by their number and share.
         Bidirectional overrides count by their number, zero-width characters by their share."""
         score = min(1.0, 0.5 + self.tags / 100) if self.tags else 0.0
         score = max(score, min(0.8, self.bidi / 25))
         if self.unseen >= _MANY_UNSEEN:
-            score = max(score, min(0.9, 0.4 + self.unseen / max(1, self.visible)))
+            share = self.unseen / max(1, self.visible)
+            score = max(score, min(0.9, 0.2 + self.unseen / 400 + share))
         share = self.zero_width / max(1, self.visible)
         return round(max(score, min(0.9, share * 10) if self.zero_width > 2 else 0.0), 3)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import email.errors
+import traceback
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,6 +23,18 @@ from rag.parse.ocr import OcrConfig
 from rag.parse.pieces import Content, Piece, join
 from rag.parse.preflight import Preflight, image_too_large, inspect
 
+# what readers raise when the file is at fault; anything else is reported with its place
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    SyntaxError,
+    ValueError,
+    RuntimeError,
+    csv.Error,
+    email.errors.MessageError,
+)
 _LEGACY = frozenset({FileType.DOC, FileType.XLS, FileType.PPT, FileType.RTF})
 
 
@@ -38,13 +53,31 @@ def parse_file(
         content = _convert(path, found, config, report)
     except (RagError, MemoryError, RecursionError):
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, SyntaxError, ValueError) as exc:
+    except _DAMAGE as exc:
         raise archives.corrupt(f"reading it as {found.file_type} failed ({_brief(exc)})") from exc
     except Exception as exc:
         if type(exc).__name__ == "DecompressionBombError":  # Pillow's, not imported for every file
             raise image_too_large(config.limits) from exc
-        raise
+        raise reader_failed(found.file_type, exc) from exc
     return finish(content, found, config)
+
+
+def reader_failed(kind: str, exc: Exception) -> RagError:
+    """The error for what a library raised beyond the words it has for damaged files. The document
+    is at fault as far as anybody can tell; the child lives on."""
+    how = f"{type(exc).__name__} in {_place(exc)}"
+    return PoisonError(
+        f"The reader of {kind} files failed on the document ({how}): save it anew with its "
+        "program, or report it with the file.",
+        code="parser_failed",
+        how=how,
+    )
+
+
+def _place(exc: Exception) -> str:
+    """Module and line of the last frame: never a value of the document's."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
 
 
 def _convert(

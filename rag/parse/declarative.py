@@ -92,14 +92,20 @@ def _leave_out_rendering() -> None:
 
 def _leave_out_pixels() -> None:
     """Docling decodes every picture and keeps it as base64, for output we do not make: an image
-    bomb in a slide would be inflated for nothing."""
+    bomb in a slide would be inflated for nothing. One that Pillow refuses becomes a picture docling
+    can not read, which it leaves out, and not the end of the document."""
     from docling_core.types.doc.base import Size
     from docling_core.types.doc.common.reference import ImageRef
+    from PIL import Image, UnidentifiedImageError
 
     def reference(image: Any, dpi: int) -> Any:
         size = Size(width=image.width, height=image.height)
         return ImageRef(mimetype="image/png", dpi=dpi, size=size, uri=Path("left-out.png"))
 
+    class PictureTooLarge(UnidentifiedImageError):
+        pass
+
+    setattr(Image, "DecompressionBombError", PictureTooLarge)  # noqa: B010
     setattr(ImageRef, "from_pil", staticmethod(reference))  # noqa: B010
 
 

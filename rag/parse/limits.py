@@ -41,6 +41,7 @@ class ParseLimits:
     text_chars: int = 20_000_000
     output_bytes: int = 128 * MIB
     temporary_bytes: int = 512 * MIB
+    attachments: int = 200
     open_files: int = 256
     recycle_after: int = 50
     recycle_rss_bytes: int = 1 * GIB

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email
+import email.errors
 import email.policy
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -11,22 +13,27 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
+from rag.parse.attachments import Part
 from rag.parse.pieces import Content, Piece, heading, paragraph
 from rag.parse.plaintext import convert_text, decode
 
 HtmlConverter = Callable[[bytes], Content]
 _PEOPLE = ("From", "To", "Cc")
+_Found = tuple[list[Piece], list[Message]]  # what is shown, and the parts that are not
+_LINKS = {"Message-ID": "message_id", "In-Reply-To": "in_reply_to", "To": "to", "Cc": "cc"}
+_BROKEN = (LookupError, ValueError, UnicodeError, email.errors.MessageError)
 _MAX_DEPTH = 5
 
 
 def convert_eml(data: bytes, html: HtmlConverter) -> Content:
     """The mail in `data`; broken headers and parts are read as far as they go."""
-    message = email.message_from_bytes(data, policy=email.policy.compat32)
+    message = _parsed(data)
     subject = _header(message, "Subject")
     pieces = [heading(subject, 1)] if subject else []
     pieces += [paragraph(line) for line in _envelope(message)]
-    body, names = _body(message, html, 0)
+    body, attached = _body(message, html, 0)
     pieces += body
+    names = [_file_name(part) or part.get_content_type() for part in attached]
     if names:
         pieces.append(paragraph("Attachments: " + ", ".join(names)))
     return Content(
@@ -35,15 +42,42 @@ def convert_eml(data: bytes, html: HtmlConverter) -> Content:
         author=_header(message, "From") or None,
         created_at=_date(message),
         parser="mail",
-        metadata={"attachments": str(len(names))} if names else {},
+        metadata=_metadata(message, names),
     )
+
+
+def mail_parts(data: bytes, *, is_msg: bool) -> Iterator[Part]:
+    """The files attached to a mail and to the mails it forwards, inline images among them."""
+    message = _rfc822(data) if is_msg else data
+    _, attached = _body(_parsed(message), lambda _: Content(()), 0)
+    for part in attached:
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes) and content:
+            yield Part(_file_name(part), part.get_content_type(), content)
 
 
 def convert_msg(data: bytes, html: HtmlConverter) -> Content:
     """An Outlook message, by way of the standard form."""
+    return convert_eml(_rfc822(data), html)
+
+
+def _rfc822(data: bytes) -> bytes:
     from docling.backend.email_backend import EmailDocumentBackend
 
-    return convert_eml(EmailDocumentBackend._msg_to_rfc822_bytes(data), html)
+    return bytes(EmailDocumentBackend._msg_to_rfc822_bytes(data))
+
+
+def _parsed(data: bytes) -> Message:
+    return email.message_from_bytes(data, policy=email.policy.compat32)
+
+
+def _metadata(message: Message, attached: list[str]) -> dict[str, str]:
+    """What links a mail to others: its id, the one it answers, its people and attachments."""
+    found = {ours: _header(message, name)[:1000] for name, ours in _LINKS.items()}
+    if attached:
+        found["attachments"] = str(len(attached))
+        found["attachment_names"] = json.dumps(attached[:200], ensure_ascii=False)
+    return {name: value for name, value in found.items() if value}
 
 
 def _envelope(message: Message) -> Iterator[str]:
@@ -56,8 +90,8 @@ def _envelope(message: Message) -> Iterator[str]:
         yield f"Date: {date}"
 
 
-def _body(message: Message, html: HtmlConverter, depth: int) -> tuple[list[Piece], list[str]]:
-    """The pieces of a part and the names of the attachments below it."""
+def _body(message: Message, html: HtmlConverter, depth: int) -> _Found:
+    """The pieces of a part and the attached parts below it."""
     name = _file_name(message)
     kind = message.get_content_type()
     if kind == "message/rfc822" and depth < _MAX_DEPTH:
@@ -66,26 +100,26 @@ def _body(message: Message, html: HtmlConverter, depth: int) -> tuple[list[Piece
         return _multipart(message, html, depth)
     disposition = message.get_content_disposition()
     if disposition == "attachment" or (name and not kind.startswith("text/")):
-        return [], [name or kind]
+        return [], [message]
     if kind == "text/html":
         return list(html(_text(message).encode("utf-8")).pieces), []
     if kind.startswith("text/") or kind == "message/delivery-status":
         return list(convert_text(_text(message).encode("utf-8")).pieces), []
-    return [], [name or kind]
+    return [], [message]
 
 
-def _multipart(message: Message, html: HtmlConverter, depth: int) -> tuple[list[Piece], list[str]]:
+def _multipart(message: Message, html: HtmlConverter, depth: int) -> _Found:
     parts = [part for part in message.get_payload() if isinstance(part, Message)]
     if message.get_content_type() == "multipart/alternative":
         parts = _preferred(parts)
     pieces: list[Piece] = []
-    names: list[str] = []
+    found_parts: list[Message] = []
     if depth < _MAX_DEPTH * 2:
         for part in parts:
             found, attached = _body(part, html, depth + 1)
             pieces += found
-            names += attached
-    return pieces, names
+            found_parts += attached
+    return pieces, found_parts
 
 
 def _preferred(parts: list[Message]) -> list[Message]:
@@ -96,9 +130,9 @@ def _preferred(parts: list[Message]) -> list[Message]:
     return [plain[0], *attached] if plain else rich[-1:]
 
 
-def _forwarded(message: Message, html: HtmlConverter, depth: int) -> tuple[list[Piece], list[str]]:
+def _forwarded(message: Message, html: HtmlConverter, depth: int) -> _Found:
     pieces: list[Piece] = []
-    names: list[str] = []
+    found_parts: list[Message] = []
     payload = message.get_payload()
     for inner in payload if isinstance(payload, list) else []:
         if isinstance(inner, Message):
@@ -107,8 +141,8 @@ def _forwarded(message: Message, html: HtmlConverter, depth: int) -> tuple[list[
             pieces += [paragraph(line) for line in _envelope(inner)]
             found, attached = _body(inner, html, depth + 1)
             pieces += found
-            names += attached
-    return pieces, names
+            found_parts += attached
+    return pieces, found_parts
 
 
 def _text(part: Message) -> str:
@@ -131,7 +165,7 @@ def _header(message: Message, name: str) -> str:
     raw = str(value) if isinstance(value, str) else _raw_header(value)
     if not raw.isascii() or "\udc80" <= max(raw, default="") <= "\udcff":
         raw = decode(raw.encode("utf-8", "surrogateescape"))
-    with suppress(LookupError, ValueError, UnicodeError):  # a broken word is shown as it stands
+    with suppress(*_BROKEN):  # a broken word is shown as it stands
         raw = str(make_header(decode_header(raw)))
     return " ".join(raw.split())
 
@@ -150,7 +184,7 @@ def _file_name(message: Message) -> str:
         return ""
     try:
         return " ".join(str(make_header(decode_header(name))).split())
-    except (LookupError, ValueError, UnicodeError):
+    except _BROKEN:
         return " ".join(name.split())
 
 

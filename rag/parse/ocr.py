@@ -22,6 +22,7 @@ from rag.errors import ConfigurationError
 from rag.parse.pdf_page import Box, Word
 
 _POINTS_PER_INCH = 72.0
+_PLACES = os.pathsep.join([os.defpath, "/usr/local/bin", "/opt/homebrew/bin"])
 _MIN_CONFIDENCE = 30.0
 _FEW_LETTERS = 4  # fewer on a whole page are the grain of a picture
 _ROTATE = re.compile(r"Rotate: (\d+)")
@@ -101,8 +102,9 @@ def ocr_of(config: OcrConfig) -> Ocr | None:
 
 
 def find_tesseract() -> str | None:
-    """The path of the program, None when it is not installed."""
-    return shutil.which("tesseract")
+    """The path of the program, None when it is not installed. Looked for in fixed places, so that
+    the worker and its child, whose PATH is not the worker's, give one answer."""
+    return shutil.which("tesseract", path=_PLACES)
 
 
 @functools.cache

@@ -11,7 +11,8 @@ from pathlib import Path
 from rag.parse.archives import corrupt
 from rag.parse.ocr import OcrConfig, ocr_of
 from rag.parse.pdf_assembly import assemble
-from rag.parse.pdf_page import Page
+from rag.parse.pdf_colours import white_words
+from rag.parse.pdf_page import Box, Page, Word
 from rag.parse.pdf_source import PdfSource, read_metadata
 from rag.parse.pieces import Content
 from rag.parse.scans import read_empty_pages
@@ -51,6 +52,7 @@ def convert_pdf(
     by_ocr: list[int] = []
     if reader is not None:
         pages, by_ocr = read_empty_pages(path, password, pages, reader, choices.ocr.dpi, report)
+    pages = _with_colours(pages, white_words(path, password, source.page_count))
     hidden = sum(len(w.text) for page in pages for w in page.words if w.is_hidden)
     if choices.strip_hidden:
         pages = [_without_hidden(page) for page in pages]
@@ -62,6 +64,20 @@ def convert_pdf(
             metadata={**content.metadata, "ocr_pages": str(len(by_ocr))},
         )
     return replace(content, hidden=hidden)
+
+
+def _with_colours(pages: list[Page], white: dict[int, list[Box]]) -> list[Page]:
+    """The pages with every word hidden that lies in a box of white text."""
+
+    def marked(word: Word, boxes: list[Box]) -> Word:
+        return replace(word, is_hidden=True) if any(b.holds(word.box) for b in boxes) else word
+
+    return [
+        replace(page, words=tuple(marked(word, white[page.number]) for word in page.words))
+        if page.number in white
+        else page
+        for page in pages
+    ]
 
 
 def _without_hidden(page: Page) -> Page:

@@ -21,6 +21,7 @@ from types import TracebackType
 from rag.errors import PoisonError, RagError, UnavailableError
 from rag.model import ParsedDocument
 from rag.parse import outcomes
+from rag.parse.attachments import Attachment
 from rag.parse.child_config import ChildConfig
 from rag.parse.cleaning import CleaningConfig
 from rag.parse.legacy import NEEDS_OFFICE
@@ -72,6 +73,8 @@ class DoclingParser:
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+        self._side = _Holder(None)  # the child that lists attachments
+        self._side_lock = threading.Lock()
 
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         """One outcome per job as each ends. Takes jobs only as slots become free. Raises
@@ -92,6 +95,15 @@ class DoclingParser:
         finally:
             batch.abandoned.set()
 
+    def attachments(self, job: ParseJob, folder: Path) -> tuple[Attachment, ...]:
+        """The files attached to the mail or PDF of `job`, written to the existing `folder` as
+        `0`, `1`, ...; empty for other types. Raises the RagError a parse of it would end with."""
+        if self._closed.is_set():
+            raise UnavailableError("The parser is closed: make a new one.", code="parser_closed")
+        with self._side_lock:
+            child = self._side.fresh(self._command, self.limits, self._closed.is_set)
+            return child.attachments(job, folder, self._closed.is_set)
+
     def close(self) -> None:
         """End all children and wait for it. Running documents are given up."""
         with self._lock:
@@ -102,6 +114,10 @@ class DoclingParser:
             self._work.put(None)
         for thread in threads:
             thread.join(timeout=30)
+        with self._side_lock:
+            if self._side.child is not None:
+                self._side.child.end()
+                self._side.child = None
 
     def __enter__(self) -> DoclingParser:
         return self

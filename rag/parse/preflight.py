@@ -160,10 +160,10 @@ def _check_image(path: Path, limits: ParseLimits) -> None:
     try:
         with Image.open(path) as image:
             pixels = image.width * image.height
-    except (OSError, ValueError, SyntaxError, EOFError) as exc:
-        raise archives.corrupt("the image can not be opened") from exc
     except Image.DecompressionBombError as exc:
         raise image_too_large(limits) from exc
+    except (OSError, ValueError, SyntaxError, EOFError) as exc:
+        raise archives.corrupt("the image can not be opened") from exc
     if pixels > limits.image_pixels:
         raise image_too_large(limits)
 

@@ -13,15 +13,17 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
-from rag.errors import ConfigurationError
+from rag.errors import ConfigurationError, RagError
 from rag.model import ParsedDocument
 from rag.parse import outcomes, wire
+from rag.parse.attachments import Attachment, take
 from rag.parse.limits import ParseLimits
 from rag.ports import ParseJob
 
@@ -30,6 +32,7 @@ _START_S = 60.0
 _TOKEN = "RAG_PARSE_CHILD"  # noqa: S105  (a name, not a secret)
 
 Command = Callable[[Path], Sequence[str]]
+Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
@@ -73,6 +76,33 @@ class ChildProcess:
     def parse(self, job: ParseJob, cancelled: Callable[[], bool]) -> ParsedDocument:
         """The document of `job`. Raises its RagError; after a broken protocol, a death, a timeout
         or too much memory the child is dead and `is_alive` is False."""
+        outcome = self._answer(job, {}, wire.read_outcome, cancelled)
+        if isinstance(outcome, ParsedDocument):
+            return outcome
+        raise outcome
+
+    def attachments(
+        self, job: ParseJob, target: Path, cancelled: Callable[[], bool]
+    ) -> tuple[Attachment, ...]:
+        """What is attached to the file of `job`, copied to `target`. Raises as `parse`."""
+        folder = self.temporary / f"out-{secrets.token_hex(16)}"
+        folder.mkdir()
+        try:
+            asked = {"attachments": str(folder)}
+            heads = self._answer(job, asked, wire.read_heads, cancelled)
+            if isinstance(heads, RagError):
+                raise heads
+            return take(folder, heads, target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _answer(
+        self,
+        job: ParseJob,
+        asked: Mapping[str, str],
+        read: Callable[[bytes], Answer],
+        cancelled: Callable[[], bool],
+    ) -> Answer:
         nonce = secrets.token_hex(16)
         copy = self.temporary / f"in-{nonce}"
         shutil.copyfile(job.path, copy)
@@ -81,10 +111,11 @@ class ChildProcess:
             "path": str(copy),
             "name": job.name,
             "passwords": list(job.passwords),
+            **asked,
         }
         try:
             self._write(wire.pack_json(wire.REQUEST, request))
-            outcome = wire.read_outcome(self._await_result(nonce, cancelled))
+            outcome = read(self._await_result(nonce, cancelled))
         except BaseException as exc:
             self.end()
             if isinstance(exc, wire.BrokenFrame):
@@ -93,9 +124,7 @@ class ChildProcess:
         finally:
             copy.unlink(missing_ok=True)
         self.served += 1
-        if isinstance(outcome, ParsedDocument):
-            return outcome
-        raise outcome
+        return outcome
 
     @property
     def is_alive(self) -> bool:

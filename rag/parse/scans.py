@@ -68,6 +68,8 @@ def _with_words(document: Any, page: Page, ocr: Ocr, dpi: int) -> Page:
     except (pypdfium2.PdfiumError, ValueError, IndexError):
         return page
     words, turned = ocr.words(image.convert("L"), scale * _POINTS_PER_INCH)
+    if not words:
+        return page
     sideways = turned in (90, 270)
     width, height = (s / scale for s in (image.size[::-1] if sideways else image.size))
     return replace(page, words=words, width=width, height=height, images=())

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
 from rag import errors
 from rag.errors import PoisonError, RagError
 from rag.model import Block, BlockKind, ParsedDocument
+from rag.parse.attachments import Head
 
 READY, PROGRESS, RESULT, REQUEST = b"H", b"P", b"D", b"Q"
 _HEAD = struct.Struct(">cI")
@@ -93,6 +94,22 @@ def unseal(nonce: str, sealed: bytes) -> bytes:
 def document_json(document: ParsedDocument) -> dict[str, object]:
     """A parsed document as JSON values."""
     return {"document": asdict(document) | {"metadata": dict(document.metadata)}}
+
+
+def heads_json(heads: Sequence[Head]) -> dict[str, object]:
+    """What a child says of attached files, as JSON values."""
+    return {"attachments": [list(head) for head in heads]}
+
+
+def read_heads(body: bytes) -> list[Head] | RagError:
+    """What `heads_json` or `error_json` wrote. Raises BrokenFrame on anything else."""
+    try:
+        value = json.loads(body)
+        if "error" in value:
+            return _error(value["error"])
+        return [Head(str(n), str(kind), int(size)) for n, kind, size in value["attachments"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise BrokenFrame("the result is no list of attachments") from exc
 
 
 def error_json(error: RagError) -> dict[str, object]:

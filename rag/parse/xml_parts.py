@@ -41,7 +41,7 @@ def check_xml(stream: BinaryIO, limits: ParseLimits) -> None:
             parser.Parse(data, False)
         except expat.ExpatError:
             return
-        except ValueError:  # an encoding expat does not know
+        except (ValueError, LookupError):  # an encoding nobody knows
             return
 
 

@@ -11,8 +11,11 @@ from pathlib import Path
 from rag.errors import ConfigurationError
 from rag.ports import Source
 from rag.settings import Settings
+from rag.sources.csv_file import SCHEME as CSV
+from rag.sources.csv_file import CsvSource, path_of_csv, uri_of_csv
 from rag.sources.folder import FolderSource, path_of, uri_of
 from rag.sources.s3 import Address, S3Client, S3Source, s3_client
+from rag.sources.selection import Selection, selected_rows
 
 _TABLE = "postgresql-table"
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):")
@@ -21,19 +24,30 @@ _OBJECT_NAME = re.compile(r"[^/]+\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
 def open_source(
-    uri: str, settings: Settings, *, includes: Sequence[str] = (), excludes: Sequence[str] = ()
+    uri: str,
+    settings: Settings,
+    *,
+    includes: Sequence[str] = (),
+    excludes: Sequence[str] = (),
+    max_bytes: int | None = None,
 ) -> Source:
-    """The source at `uri`, as `normalise_uri` gives it; nothing is read yet.
+    """The source at `uri`, as `normalise_uri` gives it, less the objects that are not chosen;
+    nothing is read yet. Rows of tables and CSV files are chosen by their names.
 
     Raises ConfigurationError: `unknown_source`, `bad_source`, `table_database_missing`."""
     scheme = _scheme(uri)
+    selection = Selection(tuple(includes), tuple(excludes), max_bytes)
     if scheme == "s3":
-        client = _client_in_force(settings)
-        return S3Source(uri, client, includes=includes, excludes=excludes)
+        return S3Source(
+            uri, _client_in_force(settings),
+            includes=includes, excludes=excludes, max_bytes=max_bytes,
+        )  # fmt: skip
     if scheme == "file":
-        return FolderSource(uri, includes=includes, excludes=excludes)
+        return FolderSource(uri, includes=includes, excludes=excludes, max_bytes=max_bytes)
+    if scheme == CSV:
+        return selected_rows(CsvSource(uri), selection)
     if scheme == _TABLE:
-        return _open_table(uri, settings)
+        return selected_rows(_open_table(uri, settings), selection)
     raise _unknown(uri)
 
 
@@ -49,6 +63,8 @@ def normalise_uri(text: str) -> str:
         return _normal_object_uri("s3" + text[2:])
     if scheme == "file":
         return _normal_path_uri(_typed_path(text))
+    if scheme == CSV:
+        return uri_of_csv(Path(os.path.normpath(path_of_csv(text))))
     if scheme == _TABLE:
         from rag.sources.table import TableAddress
 

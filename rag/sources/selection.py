@@ -6,6 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from urllib.parse import unquote
+
+from rag.model import Listing, SourceObject
+from rag.ports import Source
+
+# rows are written as Markdown, and parsers go by a name's end
+ROW_SUFFIX = ".md"
 
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -30,6 +38,38 @@ class Selection:
         if self.includes and not _any_matches(self.includes, path):
             return False
         return not _any_matches(self.excludes, path)
+
+
+class SelectedRows:
+    """A source whose objects are rows, less those that are not chosen. A row's path is its name:
+    what follows `#` in its address, decoded."""
+
+    def __init__(self, source: Source, selection: Selection) -> None:
+        self.uri = source.uri
+        self._source = source
+        self._selection = selection
+
+    def list(self) -> Listing:
+        """The chosen rows; as complete as the source's own listing."""
+        listing = self._source.list()
+        taken = tuple(
+            obj
+            for obj in listing.objects
+            if self._selection.takes(self._path_below(obj), obj.size_bytes)
+        )
+        return Listing(taken, listing.is_complete)
+
+    def fetch(self, obj: SourceObject, target: Path) -> None:
+        """As the source itself."""
+        self._source.fetch(obj, target)
+
+    def _path_below(self, obj: SourceObject) -> str:
+        return unquote(obj.uri.removeprefix(f"{self.uri}#").removesuffix(ROW_SUFFIX))
+
+
+def selected_rows(source: Source, selection: Selection) -> Source:
+    """The source, less the rows that are not chosen."""
+    return source if selection == Selection() else SelectedRows(source, selection)
 
 
 def _any_matches(globs: Sequence[str], path: str) -> bool:

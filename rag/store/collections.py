@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
@@ -77,24 +77,47 @@ def list_collections(conn: Connection) -> list[Row]:
     return conn.execute(statements("collections")["list_collections"]).fetchall()
 
 
-def add_source(conn: Connection, collection: Collection, uri: str) -> None:
-    """Bind `uri` to the collection. Raises ConfigurationError (`overlapping_source`) when one of
-    its sources contains the other: each object must have one owner."""
+def add_source(
+    conn: Connection,
+    collection: Collection,
+    uri: str,
+    *,
+    includes: Sequence[str] = (),
+    excludes: Sequence[str] = (),
+    max_bytes: int | None = None,
+) -> None:
+    """Bind `uri`, as `normalise_uri` gives it, to the collection, and say which of its objects are
+    taken (rag.sources.selection); a repeat that says so replaces what was said before.
+
+    Raises ConfigurationError (`overlapping_source`) when one source of the collection contains the
+    other: each object must have one owner."""
     for row in list_sources(conn, collection):
         known = row["uri"]
-        if known != uri and (known.startswith(uri) or uri.startswith(known)):
+        if known != uri and (covers(known, uri) or covers(uri, known)):
             raise ConfigurationError(
                 f"{uri} overlaps the source {known} of {collection.name}: an object may belong to "
                 "one source only.",
                 code="overlapping_source",
             )
+    chosen = {"includes": list(includes), "excludes": list(excludes), "max_bytes": max_bytes}
+    options = Jsonb({name: value for name, value in chosen.items() if value})
     conn.execute(
-        statements("collections")["add_source"], {"collection_id": collection.id, "uri": uri}
+        statements("collections")["add_source"],
+        {"collection_id": collection.id, "uri": uri, "options": options},
     )
 
 
+def covers(source_uri: str, uri: str) -> bool:
+    """Whether what is at `uri` is the source itself or below it; `s3://b/a.pdf2` is not below
+    `s3://b/a.pdf`."""
+    rest = uri.removeprefix(source_uri)
+    if rest == uri:
+        return False
+    return not rest or source_uri.endswith("/") or rest[0] in "/#"
+
+
 def list_sources(conn: Connection, collection: Collection) -> list[Row]:
-    """The collection's sources."""
+    """The collection's sources; `options` are the keywords of `open_source`."""
     parameters = {"collection_id": collection.id}
     return conn.execute(statements("collections")["list_sources"], parameters).fetchall()
 
@@ -107,6 +130,10 @@ def all_sources(conn: Connection) -> list[Row]:
 def ensure_fingerprint(conn: Connection, kind: str, config: Mapping[str, object]) -> int:
     """The id of the configuration's fingerprint, registered on first sight."""
     name = fingerprint(kind, config)
+    # every stage asks, and nearly always it is there: a look costs no commit
+    row = conn.execute(statements("collections")["find_fingerprint"], {"name": name}).fetchone()
+    if row is not None:
+        return int(row["id"])
     parameters = {"name": name, "kind": kind, "config": Jsonb(dict(config))}
     return _id(conn, "ensure_fingerprint", parameters)
 

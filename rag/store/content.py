@@ -63,9 +63,11 @@ def select_one(conn: Connection, name: str, build: Build, **more: object) -> Row
 def insert_parsed(
     conn: Connection, build: Build, documents: Sequence[ParsedContent], run_id: str
 ) -> None:
-    """Keep parsed documents by their content; a repeat changes nothing."""
+    """Keep parsed documents by their content; a repeat changes nothing, and what no document has
+    any more (it was erased meanwhile) is not kept."""
     shared = {"namespace_id": build.namespace_id, "parser_id": build.parser_id, "run_id": run_id}
     with conn.transaction(), conn.cursor() as cursor:
+        conn.execute(statements("content")["lock_namespace"], shared)
         cursor.executemany(
             statements("content")["insert_parsed"],
             [{**shared, **_parsed_columns(parsed)} for parsed in documents],
@@ -158,7 +160,8 @@ def mark_embedded(conn: Connection, build: Build, sets: Sequence[int]) -> None:
 def insert_embeddings(
     conn: Connection, build: Build, hashes: Sequence[bytes], vectors: NDArray[np.float32]
 ) -> int:
-    """Keep vectors by the hash of their text; returns how many were new.
+    """Keep vectors by the hash of their text, those that a chunk of the namespace still lacks;
+    returns how many.
 
     `vectors` has shape (len(hashes), dimension). Writers of a namespace take turns, so COPY never
     meets a row that another put there meanwhile."""
@@ -166,9 +169,9 @@ def insert_embeddings(
     scope = {"namespace_id": build.namespace_id, "model_id": build.model_id}
     with conn.transaction():
         conn.execute(sql["lock_namespace"], scope)
-        rows = conn.execute(sql["known_embeddings"], {**scope, "hashes": list(hashes)})
-        known = {bytes(row["embedded_hash"]) for row in rows}
-        fresh = [i for i, hashed in enumerate(hashes) if hashed not in known]
+        rows = conn.execute(sql["lacking_embeddings"], {**scope, "hashes": list(hashes)})
+        lacking = {bytes(row["embedded_hash"]) for row in rows}
+        fresh = [i for i, hashed in enumerate(hashes) if hashed in lacking]
         if fresh:
             data = halfvec_rows(
                 build.namespace_id, build.model_id, [hashes[i] for i in fresh], vectors[fresh]

@@ -50,6 +50,11 @@ def named_errors() -> Iterator[None]:
         raise ConfigurationError(
             "The database lacks this version's schema: run `rag migrate`.", code="not_migrated"
         ) from error
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise UnavailableError(
+            "Postgres is read only: searches go on, and ingest goes on when it may write again.",
+            code="database_read_only",
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise UnavailableError(
             f"Postgres failed ({_first_line(error)}): nothing is lost, run it again when the "

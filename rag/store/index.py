@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from rag.model import CollectionName
 from rag.store.content import Build
 from rag.store.database import Connection, Row
+from rag.store.manifest import lock_shard
 from rag.store.queries import statements
 
 
@@ -65,6 +67,8 @@ def publish(
         "run_id": run_id,
     }
     with conn.transaction():
+        # writers of a shard take turns: no registration or deletion comes between, no deadlock
+        lock_shard(conn, build.collection_id, build.shard)
         for step in ("lock_documents", "ready", "unpublish", "publish_rows"):
             conn.execute(sql[step], parameters)
         return conn.execute(sql["publish_documents"], parameters).fetchall()
@@ -102,6 +106,28 @@ def parity(conn: Connection, generation: Generation) -> Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """Which documents a search may find; None is no restriction. `filenames` are the last parts of
+    their addresses, the times those of the served version."""
+
+    filenames: tuple[str, ...] | None = None
+    media_types: tuple[str, ...] | None = None
+    modified_from: datetime | None = None
+    modified_to: datetime | None = None
+
+    def parameters(self) -> dict[str, object]:
+        """What the statement `search` asks for."""
+        found: dict[str, object] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+        return {**found, "is_filtered": any(value is not None for value in found.values())}
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True, slots=True)
 class SearchRequest:
     """What one search asks the index; `depth` is how far each list goes before fusion."""
 
@@ -111,6 +137,8 @@ class SearchRequest:
     limit: int
     depth: int
     use_lexical: bool = True
+    filters: Filters = NO_FILTERS
+    min_score: float | None = None
 
 
 def search(conn: Connection, request: SearchRequest) -> list[Row]:
@@ -130,5 +158,7 @@ def search(conn: Connection, request: SearchRequest) -> list[Row]:
             "use_lexical": request.use_lexical,
             "limit": request.limit,
             "depth": request.depth,
+            "min_score": request.min_score,
+            **request.filters.parameters(),
         },
     ).fetchall()

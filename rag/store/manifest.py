@@ -140,16 +140,36 @@ def content_of_documents(conn: Connection, ids: Sequence[int]) -> dict[int, byte
     return {row["id"]: bytes(row["content_hash"]) for row in rows}
 
 
-def rename_document(conn: Connection, scope: Scope, document_id: int, uri: str) -> None:
-    """Give a vanished document its new name; it keeps its versions, chunks and search rows."""
+def overtaken(conn: Connection, scope: Scope, uris: Sequence[str], listed_at: datetime) -> set[str]:
+    """Those of `uris` that were looked at, deleted or erased after `listed_at`."""
+    parameters = {
+        "collection_id": scope.collection_id,
+        "source_id": scope.source_id,
+        "uris": list(uris),
+        "listed_at": listed_at,
+    }
+    return {row["uri"] for row in conn.execute(statements("manifest")["overtaken"], parameters)}
+
+
+def rename_document(
+    conn: Connection, scope: Scope, document_id: int, uri: str, listed_at: datetime
+) -> bool:
+    """Give a document that vanished by `listed_at` its new name; it keeps its versions, chunks
+    and search rows. False when it was seen again since."""
     sql = statements("manifest")
-    conn.execute(sql["drop_tombstone"], {"source_id": scope.source_id, "uri": uri})
-    conn.execute(sql["rename_document"], {"id": document_id, "uri": uri})
+    scoped = {"source_id": scope.source_id, "id": document_id, "uri": uri, "listed_at": listed_at}
+    if conn.execute(sql["still_vanished"], scoped).fetchone() is None:
+        return False
+    conn.execute(sql["drop_placeholder"], scoped)
+    conn.execute(sql["rename_document"], scoped)
+    return True
 
 
-def delete_documents(conn: Connection, ids: Sequence[int]) -> int:
-    """Tombstone the documents and take them out of search; returns how many were live."""
-    row = conn.execute(statements("manifest")["delete_documents"], {"ids": list(ids)}).fetchone()
+def delete_documents(conn: Connection, ids: Sequence[int], listed_at: datetime) -> int:
+    """Tombstone the documents and take them out of search, less those seen again since
+    `listed_at`; returns how many were live."""
+    parameters = {"ids": list(ids), "listed_at": listed_at}
+    row = conn.execute(statements("manifest")["delete_documents"], parameters).fetchone()
     assert row is not None
     return int(row["documents"])
 
@@ -186,6 +206,6 @@ def mark_listed(conn: Connection, scope: Scope) -> None:
 
 
 def lock_shard(conn: Connection, collection_id: int, shard: int) -> None:
-    """Hold the shard's registrar lock until the transaction ends."""
+    """Hold the lock of the shard's writers until the transaction ends."""
     parameters = {"collection_id": collection_id, "shard": shard}
     conn.execute(statements("manifest")["lock_shard"], parameters)

@@ -63,6 +63,12 @@ def migrate(database_url: str) -> list[str]:
         engine.dispose()
 
 
+def head_revision() -> str:
+    """The newest revision this code knows, found without loading alembic."""
+    names = sorted(path.name for path in (_SCRIPTS / "versions").glob("[0-9]*.py"))
+    return names[-1].partition("_")[0]
+
+
 def _config() -> Config:
     from alembic.config import Config
 

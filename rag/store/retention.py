@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from rag.errors import NotFoundError
 from rag.store.collections import Collection
 from rag.store.database import Connection, Row
+from rag.store.manifest import lock_shard
 from rag.store.queries import statements
 
 
@@ -32,6 +34,21 @@ def sweep(conn: Connection, retention_s: float) -> dict[str, int]:
     return removed
 
 
+def find_document(conn: Connection, collection: Collection, uri: str) -> Row:
+    """Id and shard of the collection's document of that name, whatever its state.
+
+    Raises NotFoundError (`document_not_found`)."""
+    found = conn.execute(
+        statements("retention")["document_to_erase"], {"collection_id": collection.id, "uri": uri}
+    ).fetchone()
+    if found is None:
+        raise NotFoundError(
+            f"{collection.name} has no document {uri}: `rag status` lists its documents.",
+            code="document_not_found",
+        )
+    return found
+
+
 def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, object]:
     """Remove every trace of a document in one transaction and keep it out for good.
 
@@ -40,15 +57,10 @@ def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, ob
     (`document_not_found`)."""
     sql = statements("retention")
     with conn.transaction():
-        found = conn.execute(
-            sql["document_to_erase"], {"collection_id": collection.id, "uri": uri}
-        ).fetchone()
-        if found is None:
-            raise NotFoundError(
-                f"{collection.name} has no document {uri}: `rag status` lists its documents.",
-                code="document_not_found",
-            )
-        scope = {
+        found = find_document(conn, collection, uri)
+        # a run that registers the document right now ends first, and the next one sees the erasure
+        lock_shard(conn, collection.id, found["shard"])
+        scope: dict[str, Any] = {
             "collection_id": collection.id,
             "namespace_id": collection.namespace_id,
             "document_id": found["id"],
@@ -56,6 +68,8 @@ def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, ob
             # nothing younger than this moment is spared
             "retention_s": -1.0,
         }
+        # in this order, as everywhere: a run that has the document in hand is waited for
+        conn.execute(sql["lock_shard_of"], scope)
         conn.execute(statements("content")["lock_namespace"], scope)
         contents = conn.execute(sql["content_to_erase"], scope).fetchall()
         scope["contents"] = [row["content_hash"] for row in contents if row["elsewhere"] == 0]
@@ -63,6 +77,7 @@ def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, ob
             name: conn.execute(sql[f"erase_{name}"], scope).rowcount
             for name in ("search_rows", "document", "parsed")
         }
+        conn.execute(sql["erase_hints"], scope)
         removed["embeddings"] = conn.execute(sql["drop_unused_embeddings"], scope).rowcount
         left = conn.execute(sql["traces"], scope).fetchone()
         receipt = {

@@ -34,6 +34,8 @@ create table source (
     id int generated always as identity primary key,
     collection_id int not null references collection on delete cascade,
     uri text not null,
+    -- which of its objects are taken: includes, excludes (globs), max_bytes; absent means any
+    options jsonb not null default '{}',
     created_at timestamptz not null default now(),
     listed_at timestamptz,
     -- the mass-deletion breaker: when it tripped, for how many documents, and the operator's word
@@ -41,6 +43,16 @@ create table source (
     breaker_documents int,
     deletions_confirmed_at timestamptz,
     unique (collection_id, uri)
+);
+
+-- Objects that a store's notifications named: reasons to look, never truth. A run that looked at the
+-- source after received_at clears them.
+create table hint (
+    source_id int not null references source on delete cascade,
+    uri text not null,
+    shard int not null,
+    received_at timestamptz not null default clock_timestamp(),
+    primary key (source_id, uri)
 );
 
 -- The manifest: one row per object a source has ever shown; etag, object_version, size_bytes and
@@ -292,10 +304,11 @@ join parsed on parsed.namespace_id = collection.namespace_id
 join chunk_set on chunk_set.parsed_id = parsed.id
 where document.deleted_at is null;
 
--- A document's state as people ask for it.
+-- A document's state as people ask for it: one row per document, with its newest open letter.
 create view document_status as
 select
     document.id as document_id,
+    document.collection_id,
     namespace.name as namespace,
     collection.name as collection,
     document.shard,
@@ -308,14 +321,14 @@ select
     parsed.page_count,
     parsed.title,
     parsed.seconds as parse_seconds,
-    dead_letter.stage as failed_stage,
-    dead_letter.kind,
-    dead_letter.code,
-    dead_letter.reason,
-    dead_letter.attempts,
+    letter.stage as failed_stage,
+    letter.kind,
+    letter.code,
+    letter.reason,
+    letter.attempts,
     case
         when document.deleted_at is not null then 'deleted'
-        when dead_letter.id is not null then 'failed'
+        when letter.id is not null then 'failed'
         when publication.version_id = document.version_id and parsed.is_partial then 'partial'
         when publication.version_id = document.version_id then 'live'
         else 'pending'
@@ -323,10 +336,139 @@ select
 from document
 join collection on collection.id = document.collection_id
 join namespace on namespace.id = collection.namespace_id
-left join dead_letter
-    on dead_letter.document_id = document.id and dead_letter.resolved_at is null
+left join lateral (
+    select * from dead_letter
+    where dead_letter.document_id = document.id and dead_letter.resolved_at is null
+    order by dead_letter.last_failed_at desc, dead_letter.id desc limit 1
+) as letter on true
 left join publication
     on publication.document_id = document.id
     and publication.generation_id = collection.live_generation_id
 left join chunk_set on chunk_set.id = publication.chunk_set_id
 left join parsed on parsed.id = chunk_set.parsed_id;
+
+-- Who may ask and write over HTTP. Only the hash of a key is kept; `prefix` is what people see of
+-- it. Without a namespace the key is an operator's: all namespaces, and the metrics.
+create table api_key (
+    id int generated always as identity primary key,
+    prefix text not null unique,
+    key_hash bytea not null check (octet_length(key_hash) = 32),
+    namespace_id int references namespace on delete cascade,
+    -- null means every collection of the namespace
+    collections text[] check (collections is null or namespace_id is not null),
+    role text not null check (role in ('read', 'write', 'admin')),
+    created_at timestamptz not null default now(),
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    last_used_at timestamptz
+);
+
+-- Every search over HTTP: who asked what under which filters, what was found and how fast. Hits
+-- name passages, they hold no text.
+create table query_log (
+    id uuid primary key,
+    namespace_id int not null references namespace on delete cascade,
+    collection_id int not null references collection on delete cascade,
+    generation_id bigint,
+    principal text not null,
+    query text not null,
+    mode text not null,
+    k int not null,
+    filters jsonb not null,
+    min_score double precision,
+    hits jsonb not null,
+    encode_ms real not null,
+    search_ms real not null,
+    asked_at timestamptz not null default now()
+);
+create index query_log_by_collection on query_log (collection_id, asked_at);
+create index query_log_by_time on query_log (asked_at);
+
+-- What people said of an answer: a thumb, a comment, and the passage that should have been found.
+create table feedback (
+    id bigint generated always as identity primary key,
+    query_id uuid not null references query_log on delete cascade,
+    principal text not null,
+    thumb text not null check (thumb in ('up', 'down')),
+    comment text,
+    expected_document_id bigint references document on delete set null,
+    expected_ordinal int,
+    given_at timestamptz not null default now()
+);
+create index feedback_by_query on feedback (query_id);
+create index feedback_by_time on feedback (given_at);
+
+-- One upload request. Its state is read from its files' documents, never kept.
+create table upload_job (
+    id uuid primary key,
+    collection_id int not null references collection on delete cascade,
+    principal text not null,
+    created_at timestamptz not null default now()
+);
+
+create table upload_file (
+    job_id uuid not null references upload_job on delete cascade,
+    position int not null,
+    filename text not null,
+    original_name text not null,
+    uri text not null,
+    size_bytes bigint not null,
+    content_hash bytea not null check (octet_length(content_hash) = 32),
+    stored_at timestamptz,
+    error_code text,
+    error_reason text,
+    primary key (job_id, position)
+);
+create index upload_file_by_uri on upload_file (uri);
+
+-- The namespace a reading transaction is limited to; an error when it was not said.
+create function reader_namespace() returns int language plpgsql stable as $$
+declare
+    scope text := current_setting('rag.namespace', true);
+begin
+    if coalesce(scope, '') = '' then
+        raise insufficient_privilege using message = 'rag.namespace is not set';
+    end if;
+    return (select id from namespace where name = scope);
+end $$;
+
+-- The last line of tenancy: what search reads shows role rag_reader, which owns nothing, the rows
+-- of one namespace only. The owner is exempt: row security forbids COPY, and ingest needs it. A
+-- server that lets us make no role goes without; the service says so.
+do $$
+declare
+    rule record;
+begin
+    if not exists (select from pg_roles where rolname = 'rag_reader') then
+        begin
+            create role rag_reader nologin;
+        exception when duplicate_object or unique_violation then
+            null; -- another database of this server was faster
+        end;
+    end if;
+    if not pg_has_role(current_user, 'rag_reader', 'member') then
+        execute format('grant rag_reader to %I', current_user);
+    end if;
+    for rule in
+        select * from (values
+            ('namespace', 'name = current_setting(''rag.namespace'', true)'),
+            ('collection', 'namespace_id = (select reader_namespace())'),
+            ('generation', 'collection_id in (select id from collection)'),
+            ('search_row', 'generation_id in (select id from generation)'),
+            ('publication', 'generation_id in (select id from generation)'),
+            ('document', 'collection_id in (select id from collection)'),
+            ('document_version',
+                'exists (select from document where document.id = document_version.document_id)'),
+            ('parsed', 'namespace_id = (select reader_namespace())'),
+            ('chunk_set', 'exists (select from parsed where parsed.id = chunk_set.parsed_id)'),
+            ('chunk', 'exists (select from chunk_set where chunk_set.id = chunk.chunk_set_id)')
+        ) as made (name, condition)
+    loop
+        execute format('alter table %I enable row level security', rule.name);
+        execute format('grant select on %I to rag_reader', rule.name);
+        execute format('create policy reader on %I for select to rag_reader using (%s)',
+            rule.name, rule.condition);
+    end loop;
+exception when insufficient_privilege then
+    raise notice 'role rag_reader can not be made: search goes without row-level security';
+end $$;

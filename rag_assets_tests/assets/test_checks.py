@@ -88,6 +88,9 @@ def test_held_back_deletions_are_a_warning(bench: Bench, monkeypatch: pytest.Mon
 
     assert (item.passed, item.severity) == (False, WARN)
     assert item.metadata["documents_held"].value == 3
+    assert item.metadata["command"].value == "`rag confirm-deletions acme/docs`"
+    assert "| fake://bucket/ | 3 | 20" in str(item.metadata["held"].value)
+    assert str(item.metadata["held_since"].value).startswith("20")
     assert counts(result)["search_index"]["served_documents"] == 3
 
 

@@ -62,6 +62,20 @@ def ingested(folder: Path, environment: dict[str, str]) -> Answer:
 
 
 @pytest.mark.slow
+def test_rows_of_a_csv_file_become_documents_and_come_out_again(tmp_path, environment):
+    file, out = tmp_path / "all.csv", tmp_path / "out.csv"
+    rows = "Bread|https://x.org/bread|Bake for an hour.\nSoup|https://x.org/soup|Cook the leeks.\n"
+    file.write_text(f"title|source|text\n{rows}title|source|text\nNone|https://x.org/none|\n")
+
+    first = rag_process("import-csv", str(file), "-c", NAME, "--json", environment=environment)
+    rag_process("export-csv", NAME, str(out), environment=environment)
+
+    assert first.last_json["documents"]["new"] == 2
+    assert first.last_json["embedded"] == 2
+    assert out.read_text() == f"title|source|text\n{rows}"
+
+
+@pytest.mark.slow
 def test_folder_becomes_searchable_and_a_second_run_costs_nothing(folder, environment):
     first = ingested(folder, environment)
     second = ingested(folder, environment)

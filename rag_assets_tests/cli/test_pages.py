@@ -87,3 +87,36 @@ def test_a_code_is_found_however_it_is_given(source, tmp_path):
     file.write_text(source, encoding="utf-8")
 
     assert list(codes_in_file(file)) == ["a_code"]
+
+
+def guaranteed() -> dict[str, list[tuple[str, str]]]:
+    """The tests (file, name) that docs/guarantees.md gives for each guarantee."""
+    text = (DOCS / "guarantees.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## (G\d+) .*$", text, flags=re.MULTILINE)[1:]
+    proofs = re.compile(r"^- `(\S+\.py)::(\w+)`", re.MULTILINE)
+    return {
+        name: proofs.findall(body) for name, body in zip(sections[::2], sections[1::2], strict=True)
+    }
+
+
+def test_every_guarantee_names_a_test_that_is_there():
+    found = guaranteed()
+
+    assert {f"G{number}" for number in range(1, 7)} <= set(found)
+    assert [name for name, proofs in found.items() if not proofs] == []
+    missing = [
+        f"{file}::{test}"
+        for proofs in found.values()
+        for file, test in proofs
+        if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+    assert missing == []
+
+
+def test_every_kind_of_source_is_explained():
+    from rag.sources import csv_file, table
+
+    page = (DOCS / "sources.md").read_text(encoding="utf-8")
+
+    for scheme in ("s3", "file", csv_file.SCHEME, table.SCHEME):
+        assert f"{scheme}://" in page

@@ -47,8 +47,8 @@ def _processor_seconds_of_help() -> float:
 @pytest.mark.parametrize(
     "command",
     [
-        "doctor", "search", "status", "plan", "ingest", "retry", "confirm-deletions", "demo", "up",
-        "migrate",
+        "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
+        "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate",
     ],
 )  # fmt: skip
 def test_every_command_has_json_and_help(command, rag):
@@ -65,6 +65,6 @@ def test_no_command_is_missing_from_the_list_above():
     names = set(typer.main.get_command(build_app()).commands)
 
     assert names == {
-        "doctor", "search", "status", "plan", "ingest", "retry", "confirm-deletions", "demo", "up",
-        "migrate", "collection",
+        "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
+        "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate", "collection",
     }  # fmt: skip

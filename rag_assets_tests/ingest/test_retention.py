@@ -101,3 +101,18 @@ def test_a_chunk_is_traced_to_its_bytes_configurations_and_runs(harness: Harness
     assert row["model"].startswith("model-")
     runs = {row[f"{step}_by_run"] for step in ("registered", "parsed", "cut", "published")}
     assert runs == {"run-1"}
+
+
+@pytest.mark.parametrize(
+    "name", ["back\\slash.txt", "Übersicht 日本語.txt", "'; drop table x --.txt"]
+)
+def test_a_forgotten_document_of_an_odd_name_stays_out(harness: Harness, name: str) -> None:
+    harness.source.put(name, b"the secret plan")
+    harness.source.put("\\x41.txt", b"other words")
+    harness.run()
+    collection = find_collection(harness.conn, harness.name)
+
+    retention.erase(harness.conn, collection, harness.source.uri + name)
+
+    assert harness.run()["raw_documents"]["new"] == 0
+    assert [hit.text for hit in harness.search("secret other").hits] == ["other words"]

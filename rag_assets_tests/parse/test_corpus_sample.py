@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rag.parse.ocr import OcrConfig, find_tesseract
 from rag.parse.pool import DoclingParser
 from rag.ports import ParseJob
 
@@ -22,7 +23,7 @@ KEY = ("asdfzxcv",)
 
 @pytest.fixture(scope="module")
 def parser() -> Iterator[DoclingParser]:
-    with DoclingParser(workers=2) as pool:
+    with DoclingParser(workers=2, ocr=OcrConfig("off")) as pool:
         yield pool
 
 
@@ -71,3 +72,20 @@ def test_a_japanese_code_page_is_read(parser: DoclingParser) -> None:
     (found,) = parser.parse([ParseJob(1, path, path.name)])
     assert found.document is not None
     assert "佐藤太郎" in found.document.text
+
+
+@pytest.mark.skipif(find_tesseract() is None, reason="tesseract is not installed")
+@pytest.mark.parametrize("name", ["ocr_test.pdf", "ocr_test_rotated_90.pdf"])
+def test_a_scan_is_read_by_ocr_inside_the_sandbox(name: str) -> None:
+    path = DATA / "docling/ocr" / name
+    with DoclingParser(workers=1, ocr=OcrConfig("tesseract")) as pool:
+        (found,) = pool.parse([ParseJob(1, path, path.name)])
+    assert found.document is not None
+    assert "Docling bundles PDF document conversion" in found.document.text
+    assert found.document.parser.endswith("+tesseract")
+
+
+def test_the_files_attached_to_a_real_mail_come_out(parser: DoclingParser, tmp_path: Path) -> None:
+    path = DATA / "mail/attachment_pdf.eml"
+    attached = parser.attachments(ParseJob(1, path, path.name), tmp_path)
+    assert [a.path.read_bytes()[:5] for a in attached] == [b"%PDF-"]

@@ -163,3 +163,110 @@ def test_a_page_without_text_makes_the_document_partial(tmp_path: Path) -> None:
 )
 def test_lines_flow_into_text(parts: list[str], known: frozenset[str], joined: str) -> None:
     assert flow(parts, known) == joined
+
+
+def test_a_sign_that_does_a_bullets_work_becomes_one(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        y = lines(canvas, 60, 760, PROSE)
+        for text in ("First the ropes", "Then the boats", "At last the men"):
+            canvas.setFont("Times-Roman", 10)
+            canvas.drawString(60, y, "\u00a5")
+            canvas.setFont("Helvetica", 10)
+            canvas.drawString(80, y, text)
+            y -= 14
+
+    document = draw(tmp_path / "b.pdf", paint)
+    wanted = ["- First the ropes", "- Then the boats", "- At last the men"]
+    assert of_kind(document, BlockKind.LIST_ITEM) == wanted
+
+
+def test_a_price_is_no_bullet(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 760, ("The day pass is \u00a5 40 and the night pass is \u00a5 30.",))
+
+    assert "is \u00a5 40 and" in draw(tmp_path / "p.pdf", paint).text
+
+
+def ruled(canvas: Canvas, merged: bool) -> None:
+    lines(canvas, 60, 760, PROSE)
+    for y in (600, 620, 640, 660):
+        canvas.line(60, y, 360, y)
+    for x in (60, 160, 260, 360):
+        canvas.line(x, 600, x, 640 if merged and x in (160, 260) else 660)
+    canvas.setFont("Helvetica", 9)
+    if merged:
+        canvas.drawString(66, 646, "Departures of the boat on every working day of summer")
+    else:
+        for x, text in zip((66, 166, 266), ("Pier", "Out", "Back"), strict=True):
+            canvas.drawString(x, 646, text)
+    for y, row in ((626, ("North", "8:00", "9:30")), (606, ("South", "8:15", "9:45"))):
+        for x, text in zip((66, 166, 266), row, strict=True):
+            canvas.drawString(x, y, text)
+
+
+@pytest.mark.parametrize(
+    ("merged", "head"),
+    [
+        (False, "| Pier | Out | Back |"),
+        (True, "| Departures of the boat on every working day of summer | | |"),
+    ],
+)
+def test_text_is_cut_only_where_a_rule_is_drawn(tmp_path: Path, merged: bool, head: str) -> None:
+    document = draw(tmp_path / "g.pdf", lambda canvas: ruled(canvas, merged))
+    (table,) = of_kind(document, BlockKind.TABLE)
+    assert " ".join(table.splitlines()[0].split()) == head
+    assert table.splitlines()[2:] == ["| North | 8:00 | 9:30 |", "| South | 8:15 | 9:45 |"]
+
+
+def test_a_frame_around_the_page_is_no_table(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        canvas.rect(20, 20, 555, 800)
+        ruled(canvas, False)
+
+    document = draw(tmp_path / "f.pdf", paint)
+    assert len(of_kind(document, BlockKind.TABLE)) == 1
+    assert of_kind(document, BlockKind.PARAGRAPH) == [" ".join(PROSE)]
+
+
+@pytest.mark.parametrize("turn", [90, -90])
+def test_text_on_its_side_is_read_and_not_lost(tmp_path: Path, turn: int) -> None:
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 760, PROSE)
+        canvas.saveState()
+        canvas.translate(300, 400)
+        canvas.rotate(turn)
+        canvas.drawString(0, 0, "Depth in fathoms at low water")
+        canvas.restoreState()
+
+    assert "Depth in fathoms at low water" in draw(tmp_path / "s.pdf", paint).text
+
+
+def test_a_stamp_on_the_edge_is_left_out(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 760, PROSE)
+        canvas.translate(25, 300)
+        canvas.rotate(90)
+        canvas.drawString(0, 0, "archive:2206.01062v1 2 Jun 2022")
+
+    assert "archive" not in draw(tmp_path / "s.pdf", paint).text
+
+
+def test_lists_side_by_side_are_read_one_after_the_other(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        for row in range(4):
+            lines(canvas, 60, 700 - 16 * row, (f"{row + 1}. Port {row + 1}",))
+            lines(canvas, 320, 700 - 16 * row, (f"{row + 1}. Ship {row + 1}",))
+
+    items = of_kind(draw(tmp_path / "l.pdf", paint), BlockKind.LIST_ITEM)
+    assert items == [f"{i}. {what} {i}" for what in ("Port", "Ship") for i in range(1, 5)]
+
+
+def test_a_raised_figure_stays_on_its_line(tmp_path: Path) -> None:
+    def paint(canvas: Canvas) -> None:
+        lines(canvas, 60, 760, PROSE)
+        canvas.setFont("Helvetica", 10)
+        canvas.drawString(60, 700, "The area is 12 km")
+        canvas.setFont("Helvetica", 5.5)
+        canvas.drawString(60 + canvas.stringWidth("The area is 12 km", "Helvetica", 10), 705, "2")
+
+    assert "The area is 12 km2" in draw(tmp_path / "r.pdf", paint).text

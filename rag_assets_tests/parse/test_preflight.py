@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,28 @@ def archive(**members: bytes) -> bytes:
         for name, data in members.items():
             made.writestr(name.replace("__", "/").replace("_xml", ".xml"), data)
     return out.getvalue()
+
+
+def ole(*names: str) -> bytes:
+    """An OLE2 file whose directory holds empty streams of these names."""
+
+    def entry(name: str, kind: int, right: int, child: int) -> bytes:
+        text = name.encode("utf-16-le")
+        head = text.ljust(64, b"\0") + struct.pack(
+            "<HBBiii", len(text) + 2, kind, 1, -1, right, child
+        )
+        return head + bytes(36) + struct.pack("<iII", -2, 0, 0)
+
+    entries = entry("Root Entry", 5, -1, 1)
+    for index, name in enumerate(names, 1):
+        entries += entry(name, 2, index + 1 if index < len(names) else -1, -1)
+    entries = entries.ljust(512, b"\0")
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    header += struct.pack("<HHHHH6x", 62, 3, 0xFFFE, 9, 6)
+    header += struct.pack("<IIIIIiIiI", 0, 1, 1, 0, 4096, -2, 0, -2, 0)
+    header += struct.pack("<I", 0) + b"\xff" * (108 * 4)
+    table = struct.pack("<Ii", 0xFFFFFFFD, -2) + b"\xff" * 504
+    return header + table + entries
 
 
 @pytest.mark.parametrize(
@@ -102,6 +125,50 @@ def test_an_honest_archive_passes(tmp_path: Path) -> None:
     assert inspect(path, "lies.pdf", (), LIMITS).file_type is FileType.DOCX
 
 
+def test_xml_is_counted_by_its_declared_type_too(tmp_path: Path) -> None:
+    types = b"<Types><Override PartName='/word/hidden.dat' ContentType='a/b+xml'/></Types>"
+    data = archive(
+        **{
+            "word__document_xml": b"<x/>",
+            "[Content_Types]_xml": types,
+            "word__hidden.dat": b"9" * 900,
+        }
+    )
+    assert code_of(data, tmp_path, replace(LIMITS, zip_xml_bytes=800)) == "archive_bomb"
+    path = tmp_path / "file"
+    assert inspect(path, "x", (), replace(LIMITS, zip_xml_bytes=2000)).file_type is FileType.DOCX
+
+
+def test_archives_inside_count_against_the_same_size(tmp_path: Path) -> None:
+    inner = archive(a=b"x" * 5000)
+    data = archive(word__document_xml=b"<x/>", **{"word__embeddings__a.zip": inner})
+    assert code_of(data, tmp_path, replace(LIMITS, zip_inflated_bytes=4000)) == "archive_bomb"
+    assert code_of(data, tmp_path, replace(LIMITS, zip_nesting=1)) == "archive_bomb"
+
+
+def test_an_entity_that_is_a_word_or_an_image_is_honest(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(
+        b"<?xml version='1.0'?><!DOCTYPE us-patent-application SYSTEM 'x.dtd' [<!ENTITY who 'Ann'>"
+        b"<!NOTATION TIF SYSTEM 'x'><!ENTITY fig SYSTEM 'fig.tif' NDATA TIF>]>"
+        b"<us-patent-application>&who;</us-patent-application>"
+    )
+    assert inspect(path, "x.xml", (), LIMITS).file_type is FileType.USPTO
+
+
+def test_an_encrypted_office_file_asks_for_its_password(tmp_path: Path) -> None:
+    data = ole("EncryptedPackage", "EncryptionInfo")
+    assert code_of(data, tmp_path) == "password_required"
+
+
+def test_macros_of_an_old_office_file_are_refused_unless_allowed(tmp_path: Path) -> None:
+    data = ole("WordDocument", "Macros")
+    assert code_of(data, tmp_path) == "macros_forbidden"
+    path = tmp_path / "file"
+    allowed = replace(LIMITS, allow_macros=True)
+    assert inspect(path, "x.doc", (), allowed).file_type is FileType.DOC
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([b"%PDF-1.4\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", b"<"]),
@@ -116,3 +183,9 @@ def test_any_bytes_give_a_verdict_or_a_known_error(
         inspect(path, "x", (), LIMITS)
     except RagError as exc:
         assert exc.code
+
+
+def test_xml_in_an_encoding_nobody_knows_is_left_to_its_reader(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"<?xml version='1.0' encoding='none-such'?><article article-type='x'/>")
+    assert inspect(path, "x.xml", (), LIMITS).file_type is FileType.JATS

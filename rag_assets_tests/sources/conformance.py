@@ -73,7 +73,7 @@ def only(source: Source) -> SourceObject:
 def _name(source: Source, obj: SourceObject) -> str:
     assert obj.uri.startswith(source.uri)
     name = obj.uri[len(source.uri) :]
-    if source.uri.startswith("postgresql-table:"):
+    if source.uri.startswith(("postgresql-table:", "csv+file:")):
         return unquote(name.removeprefix("#").removesuffix(".md"))
     return unquote(name) if source.uri.startswith("file:") else name
 

@@ -36,23 +36,29 @@ from collection join namespace on namespace.id = collection.namespace_id
 order by 1, 2
 
 -- name: add_source
--- Bind a source to a collection; a repeat changes nothing.
-insert into source (collection_id, uri) values (%(collection_id)s, %(uri)s)
-on conflict (collection_id, uri) do nothing
+-- Bind a source to a collection; a repeat changes its choice of objects if it names one.
+insert into source (collection_id, uri, options)
+values (%(collection_id)s, %(uri)s, %(options)s)
+on conflict (collection_id, uri) do update set options = excluded.options
+    where excluded.options <> '{}'
 
 -- name: list_sources
 -- The sources of one collection.
-select id, uri, listed_at, breaker_since, breaker_documents, deletions_confirmed_at
+select id, uri, options, listed_at, breaker_since, breaker_documents, deletions_confirmed_at
 from source where collection_id = %(collection_id)s order by id
 
 -- name: all_sources
 -- Every source with its collection, for sensors.
-select source.id, source.uri, namespace.name as namespace, collection.name as collection,
+select source.id, source.uri, source.options, namespace.name as namespace, collection.name as collection,
     collection.shards
 from source
 join collection on collection.id = source.collection_id
 join namespace on namespace.id = collection.namespace_id
 order by source.id
+
+-- name: find_fingerprint
+-- The id of a configuration's fingerprint, when it is registered.
+select id from fingerprint where name = %(name)s
 
 -- name: ensure_fingerprint
 -- The id of a configuration's fingerprint, registered on first sight.

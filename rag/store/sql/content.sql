@@ -23,17 +23,24 @@ order by document_version.id
 limit %(limit)s
 
 -- name: insert_parsed
--- Keep parsed text by content; a repeat changes nothing.
+-- Keep parsed text by content, if a document of the namespace has that content; a repeat changes
+-- nothing.
 insert into parsed (
     namespace_id, parser_id, content_hash, text, blocks, media_type, page_count, title, author,
     language, source_created_at, is_partial, warnings, suspicion, parser, metadata, word_count,
     seconds, run_id
 )
-values (
-    %(namespace_id)s, %(parser_id)s, %(content_hash)s, %(text)s, %(blocks)s, %(media_type)s,
-    %(page_count)s, %(title)s, %(author)s, %(language)s, %(source_created_at)s, %(is_partial)s,
-    %(warnings)s, %(suspicion)s, %(parser)s, %(metadata)s, %(word_count)s, %(seconds)s, %(run_id)s
-)
+select
+    %(namespace_id)s, %(parser_id)s, %(content_hash)s, %(text)s, %(blocks)s::jsonb, %(media_type)s,
+    %(page_count)s::int, %(title)s, %(author)s, %(language)s, %(source_created_at)s,
+    %(is_partial)s, %(warnings)s::text[], %(suspicion)s, %(parser)s, %(metadata)s::jsonb,
+    %(word_count)s, %(seconds)s, %(run_id)s
+where exists (
+    select from document_version
+    join document on document.id = document_version.document_id
+    join collection on collection.id = document.collection_id
+    where document_version.content_hash = %(content_hash)s
+        and collection.namespace_id = %(namespace_id)s)
 on conflict (namespace_id, parser_id, content_hash) do nothing
 
 -- name: resolve_parsed
@@ -70,11 +77,14 @@ order by parsed.id
 limit %(limit)s
 
 -- name: insert_chunk_sets
--- Heads of parsed texts' chunks; no row for those where another worker was first.
+-- Heads of parsed texts' chunks; no row for those where another worker was first, or that are
+-- gone.
 insert into chunk_set (parsed_id, chunker_id, chunk_count, token_count, run_id)
-select parsed_id, %(chunker_id)s, chunk_count, token_count, %(run_id)s
+select item.parsed_id, %(chunker_id)s, item.chunk_count, item.token_count, %(run_id)s
 from unnest(%(parsed_ids)s::bigint[], %(chunk_counts)s::int[], %(token_counts)s::int[])
     as item (parsed_id, chunk_count, token_count)
+join parsed on parsed.id = item.parsed_id
+for key share of parsed
 on conflict (parsed_id, chunker_id) do nothing
 returning id, parsed_id
 
@@ -125,11 +135,17 @@ on conflict do nothing
 -- One writer of content-addressed rows per namespace, for the length of a transaction.
 select pg_advisory_xact_lock(-%(namespace_id)s)
 
--- name: known_embeddings
--- Which of these texts got a vector meanwhile.
-select embedded_hash from embedding
-where namespace_id = %(namespace_id)s and model_id = %(model_id)s
-    and embedded_hash = any(%(hashes)s)
+-- name: lacking_embeddings
+-- Which of these texts a chunk of the namespace holds (erased ones are gone) without a vector.
+select distinct chunk.embedded_hash
+from chunk
+join chunk_set on chunk_set.id = chunk.chunk_set_id
+join parsed on parsed.id = chunk_set.parsed_id
+where chunk.embedded_hash = any(%(hashes)s) and parsed.namespace_id = %(namespace_id)s
+    and not exists (
+        select from embedding
+        where embedding.namespace_id = %(namespace_id)s and embedding.model_id = %(model_id)s
+            and embedding.embedded_hash = chunk.embedded_hash)
 
 -- name: copy_embeddings
 -- Vectors in one binary stream.

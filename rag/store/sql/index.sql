@@ -80,7 +80,7 @@ order by 1
 
 -- name: lock_documents
 -- Hold these documents still: no registration or deletion comes between reading and publishing.
-select id from document where id = any(%(ids)s) order by id for update
+select id from document where id = any(%(ids)s) order by id for no key update
 
 -- name: ready
 -- Of these documents, those that are whole (each chunk has its vector) and not older than what is
@@ -150,11 +150,29 @@ left join document on document.id = publication.document_id
 
 -- name: search
 -- Dense and lexical lists of one collection's live generation, fused by reciprocal rank
--- (score = sum of 1 / (60 + rank)); the lexical list is BM25 (k1 = 1.5, b = 0.75), exact.
+-- (score = sum of 1 / (60 + rank)); the lexical list is BM25 (k1 = 1.5, b = 0.75), exact. A single
+-- list keeps its own score: cosine similarity, or BM25. Filters narrow both lists before ranking;
+-- the weights of words are those of the whole collection.
 with scope as (
     select collection.live_generation_id as generation_id, collection.language
     from collection join namespace on namespace.id = collection.namespace_id
     where namespace.name = %(namespace)s and collection.name = %(collection)s
+), permitted as (
+    select publication.document_id
+    from scope
+    join publication on publication.generation_id = scope.generation_id
+    join document on document.id = publication.document_id
+    join document_version on document_version.id = publication.version_id
+    join chunk_set on chunk_set.id = publication.chunk_set_id
+    join parsed on parsed.id = chunk_set.parsed_id
+    where %(is_filtered)s
+        and (%(filenames)s::text[] is null
+            or regexp_replace(document.uri, '^.*/', '') = any(%(filenames)s::text[]))
+        and (%(media_types)s::text[] is null or parsed.media_type = any(%(media_types)s::text[]))
+        and (%(modified_from)s::timestamptz is null
+            or document_version.modified_at >= %(modified_from)s::timestamptz)
+        and (%(modified_to)s::timestamptz is null
+            or document_version.modified_at <= %(modified_to)s::timestamptz)
 ), dense as (
     select document_id, ordinal, similarity,
         row_number() over (order by similarity desc, document_id, ordinal) as rank
@@ -163,6 +181,8 @@ with scope as (
             1 - (search_row.vector <=> %(vector)s::halfvec) as similarity
         from search_row, scope
         where search_row.generation_id = scope.generation_id and %(use_dense)s
+            and (not %(is_filtered)s
+                or search_row.document_id in (select document_id from permitted))
         order by search_row.vector <=> %(vector)s::halfvec
         limit %(depth)s
     ) as nearest
@@ -195,15 +215,24 @@ with scope as (
             sum(weight.idf * occurrence.times * 2.5 / (occurrence.times
                 + 1.5 * (0.25 + 0.75 * occurrence.tokens / corpus.mean_tokens))) as bm25
         from corpus, occurrence join weight on weight.lexeme = occurrence.lexeme
+        where not %(is_filtered)s
+            or occurrence.document_id in (select document_id from permitted)
         group by occurrence.document_id, occurrence.ordinal
         order by 3 desc
         limit %(depth)s
     ) as best
-), fused as (
+), scored as (
     select document_id, ordinal, dense.rank as dense_rank, lexical.rank as bm25_rank, similarity,
         bm25,
-        coalesce(1.0 / (60 + dense.rank), 0) + coalesce(1.0 / (60 + lexical.rank), 0) as score
+        case
+            when not %(use_lexical)s then similarity
+            when not %(use_dense)s then bm25
+            else coalesce(1.0 / (60 + dense.rank), 0) + coalesce(1.0 / (60 + lexical.rank), 0)
+        end as score
     from dense full outer join lexical using (document_id, ordinal)
+), fused as (
+    select * from scored
+    where %(min_score)s::float8 is null or score >= %(min_score)s::float8
     order by score desc, document_id, ordinal
     limit %(limit)s
 )

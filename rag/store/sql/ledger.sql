@@ -1,9 +1,12 @@
 -- name: claim
 -- Claim versions for one stage: attempts are counted before the work starts. A version held by a
--- worker whose heartbeat is younger than lease_s is left to it.
+-- worker whose heartbeat is younger than lease_s is left to it, one that is gone to nobody.
 insert into lease (version_id, stage, owner, attempts, beat_at)
-select version_id, %(stage)s, %(owner)s, 1, now() from unnest(%(ids)s::bigint[]) as item (version_id)
-order by version_id
+select document_version.id, %(stage)s, %(owner)s, 1, now()
+from document_version
+where document_version.id = any(%(ids)s)
+order by document_version.id
+for key share
 on conflict (version_id, stage) do update
     set owner = excluded.owner, attempts = lease.attempts + 1, beat_at = now()
     where lease.owner is null
@@ -27,10 +30,11 @@ where version_id = any(%(ids)s) and stage = %(stage)s and owner = %(owner)s
 -- Record a failure: one open letter per document and stage, its latest reason.
 insert into dead_letter
     (document_id, version_id, stage, fingerprint, kind, code, reason, attempts, next_retry_at)
-values (
-    %(document_id)s, %(version_id)s, %(stage)s, %(fingerprint)s, %(kind)s, %(code)s, %(reason)s,
+select
+    document.id, %(version_id)s, %(stage)s, %(fingerprint)s, %(kind)s, %(code)s, %(reason)s,
     %(attempts)s, now() + make_interval(secs => %(retry_in_s)s)
-)
+from document where document.id = %(document_id)s
+for key share
 on conflict (document_id, stage) where resolved_at is null do update set
     version_id = excluded.version_id, fingerprint = excluded.fingerprint, kind = excluded.kind,
     code = excluded.code, reason = excluded.reason, attempts = excluded.attempts,

@@ -16,7 +16,7 @@ copy listing (uri, etag, object_version, size_bytes, modified_at) from stdin
 -- name: leave_out_erased
 -- Documents erased on request are not seen again.
 delete from listing using erasure
-where erasure.collection_id = %(collection_id)s and erasure.uri_hash = sha256(listing.uri::bytea)
+where erasure.collection_id = %(collection_id)s and erasure.uri_hash = sha256(convert_to(listing.uri, 'UTF8'))
 
 -- name: diff
 -- What differs between the listing and the manifest of one shard, a row per object. 'waiting' is
@@ -109,15 +109,35 @@ where document.id = any(%(ids)s)
 update document set uri = %(uri)s, missing_since = null, looked_at = clock_timestamp()
 where id = %(id)s
 
--- name: drop_tombstone
--- A renamed document takes the place of an older tombstone of the same name.
+-- name: still_vanished
+-- The document, unless another writer has seen or deleted it since the listing began.
+select id from document
+where id = %(id)s and deleted_at is null and looked_at <= %(listed_at)s
+
+-- name: drop_placeholder
+-- A renamed document takes the place of an older tombstone of the same name, or of a row that
+-- never had content because its object could not be fetched.
 delete from document
-where source_id = %(source_id)s and uri = %(uri)s and deleted_at is not null
+where source_id = %(source_id)s and uri = %(uri)s and id <> %(id)s
+    and (deleted_at is not null or version_id is null)
+
+-- name: overtaken
+-- Of these names, those looked at, deleted or erased after a listing began: the listing's word on
+-- them is out of date (the compare of compare-and-set, under the shard's lock).
+select document.uri from document
+where document.source_id = %(source_id)s and document.uri = any(%(uris)s)
+    and greatest(document.looked_at, document.deleted_at) > %(listed_at)s
+union
+select item.uri from unnest(%(uris)s::text[]) as item (uri)
+join erasure on erasure.collection_id = %(collection_id)s
+    and erasure.uri_hash = sha256(convert_to(item.uri, 'UTF8'))
 
 -- name: delete_documents
--- Tombstones: the documents leave search in the same transaction.
+-- Tombstones: the documents leave search in the same transaction. What was seen again after the
+-- listing began stays.
 with gone as (
-    update document set deleted_at = clock_timestamp() where id = any(%(ids)s) and deleted_at is null
+    update document set deleted_at = clock_timestamp()
+    where id = any(%(ids)s) and deleted_at is null and looked_at <= %(listed_at)s
     returning id
 ), rows_gone as (
     delete from search_row where document_id in (select id from gone)
@@ -163,5 +183,5 @@ returning uri, breaker_documents
 update source set listed_at = now() where id = %(source_id)s
 
 -- name: lock_shard
--- One registrar per shard at a time, for the length of a transaction.
+-- One writer of a shard's manifest and publications at a time, for the length of a transaction.
 select pg_advisory_xact_lock(%(collection_id)s, %(shard)s)

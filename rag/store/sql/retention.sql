@@ -46,9 +46,13 @@ select id, name from namespace order by id
 
 -- name: document_to_erase
 -- One document by name, whatever its state.
-select document.id, document.uri, collection.namespace_id
+select document.id, document.shard
 from document join collection on collection.id = document.collection_id
 where document.collection_id = %(collection_id)s and document.uri = %(uri)s
+
+-- name: lock_shard_of
+-- The lock of the writers of the document's shard, as manifest.lock_shard.
+select pg_advisory_xact_lock(collection_id, shard) from document where id = %(document_id)s
 
 -- name: content_to_erase
 -- Contents of a document's versions, and in how many other documents of the namespace each is.
@@ -75,10 +79,16 @@ delete from document where id = %(document_id)s
 delete from parsed
 where namespace_id = %(namespace_id)s and content_hash = any(%(contents)s)
 
+-- name: erase_hints
+-- What notifications said of it.
+delete from hint using source
+where source.id = hint.source_id and source.collection_id = %(collection_id)s
+    and hint.uri = %(uri)s
+
 -- name: record_erasure
 -- The receipt, and the name's hash that keeps the document out.
 insert into erasure (collection_id, uri_hash, receipt)
-values (%(collection_id)s, sha256(%(uri)s::bytea), %(receipt)s)
+values (%(collection_id)s, sha256(convert_to(%(uri)s, 'UTF8')), %(receipt)s)
 on conflict (collection_id, uri_hash) do update
     set receipt = excluded.receipt, erased_at = now()
 
@@ -91,12 +101,15 @@ select
     (select count(*) from publication where document_id = %(document_id)s) as publications,
     (select count(*) from search_row where document_id = %(document_id)s) as search_rows,
     (select count(*) from dead_letter where document_id = %(document_id)s) as dead_letters,
+    (select count(*) from hint join source on source.id = hint.source_id
+     where source.collection_id = %(collection_id)s and hint.uri = %(uri)s) as hints,
     (select count(*) from parsed
      where namespace_id = %(namespace_id)s and content_hash = any(%(contents)s)) as parsed
 
 -- name: lineage
 -- The chain behind the served chunks of one document.
-select * from chunk_lineage
+select chunk_lineage.*, generation.state = 'live' as is_live
+from chunk_lineage join generation on generation.id = chunk_lineage.generation_id
 where namespace = %(namespace)s and collection = %(collection)s and uri = %(uri)s
     and (%(ordinal)s::int is null or ordinal = %(ordinal)s)
 order by generation_id desc, ordinal

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, LiteralString, cast
-
-if TYPE_CHECKING:
-    from rag.model import CollectionName
-    from rag.store.database import Connection, Row
-
-_HEAD = re.compile(r"^-- name: (\w+)\n(?=-- )", re.MULTILINE)
-
-
-@cache
-def _statements() -> dict[str, LiteralString]:
-    parts = _HEAD.split((files("rag.cli") / "standing.sql").read_text(encoding="utf-8"))[1:]
-    return dict(zip(parts[::2], cast("list[LiteralString]", parts[1::2]), strict=True))
+from rag.model import CollectionName
+from rag.store import collections, ledger
+from rag.store.database import Connection, Row
+from rag.store.queries import statements
 
 
 def _select(conn: Connection, name: str, collection_id: int, **more: object) -> list[Row]:
-    return conn.execute(_statements()[name], {"collection_id": collection_id, **more}).fetchall()
+    parameters = {"collection_id": collection_id, **more}
+    return conn.execute(statements("standing")[name], parameters).fetchall()
 
 
 def documents_by_state(conn: Connection, collection_id: int) -> dict[str, int]:
@@ -64,15 +53,11 @@ def progress(conn: Connection, collection_id: int) -> Row:
 
 def failures(conn: Connection, collection_id: int, shards: int) -> list[Row]:
     """Open failures, newest first."""
-    from rag.store import ledger
-
     return ledger.open_letters(conn, collection_id, list(range(shards)))
 
 
 def overview(conn: Connection, name: CollectionName) -> dict[str, object]:
     """The collection with its sources, documents by state and generations."""
-    from rag.store import collections
-
     found = collections.find_collection(conn, name)
     return {
         "collection": str(name),
@@ -86,8 +71,6 @@ def overview(conn: Connection, name: CollectionName) -> dict[str, object]:
 
 def full_status(conn: Connection, name: CollectionName) -> dict[str, object]:
     """The overview, with open failures and the last runs."""
-    from rag.store import collections
-
     found = collections.find_collection(conn, name)
     return {
         **overview(conn, name),

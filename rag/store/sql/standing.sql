@@ -1,26 +1,16 @@
 -- name: documents_by_state
 -- How many documents of a collection are in which state (as document_status says it).
-select state, count(distinct document_id) as documents
-from document_status
-join collection on collection.name = document_status.collection
-join namespace on namespace.id = collection.namespace_id
-    and namespace.name = document_status.namespace
-where collection.id = %(collection_id)s
+select state, count(*) as documents from document_status
+where collection_id = %(collection_id)s
 group by state order by state
 
 -- name: documents
 -- Every document of a collection that is not deleted, by name, with what was made of it.
-select distinct on (document_status.uri)
-    document_status.uri, document_status.state, document_status.media_type,
-    document_status.page_count, document_status.title, document_status.chunk_count,
-    document_status.parse_seconds, document_status.code, document_status.reason,
-    document_status.published_at
+select uri, state, media_type, page_count, title, chunk_count, parse_seconds, code, reason,
+    published_at
 from document_status
-join collection on collection.name = document_status.collection
-join namespace on namespace.id = collection.namespace_id
-    and namespace.name = document_status.namespace
-where collection.id = %(collection_id)s and document_status.state <> 'deleted'
-order by document_status.uri
+where collection_id = %(collection_id)s and state <> 'deleted'
+order by uri
 
 -- name: generations
 -- The generations of a collection, newest first, with their configuration and size.

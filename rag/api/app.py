@@ -1,0 +1,129 @@
+"""The application: every route with what it asks of its callers, one handler for errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from anyio import to_thread
+from fastapi import FastAPI, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from rag.api import ask, files, health, upload
+from rag.api.faults import Fault, fault_of
+from rag.api.gate import Gate
+from rag.api.principal import Need
+from rag.api.service import Service
+from rag.errors import RagError
+
+_DOCS = ("/openapi.json", "/docs", "/docs/oauth2-redirect")
+
+
+class Route(NamedTuple):
+    """One operation of the API and its policy."""
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    need: Need
+
+
+ROUTES = (
+    Route("GET", "/health", health.health, Need.PUBLIC),
+    Route("GET", "/livez", health.livez, Need.PUBLIC),
+    Route("GET", "/readyz", health.readyz, Need.PUBLIC),
+    Route("GET", "/metrics", health.metrics, Need.OPERATOR),
+    Route("POST", "/query", ask.query, Need.READ),
+    Route("POST", "/feedback", ask.feedback, Need.READ),
+    Route("POST", "/v1/embeddings", ask.embeddings, Need.READ),
+    Route("POST", "/upload", upload.upload, Need.WRITE),
+    Route("GET", "/upload/status", upload.upload_status, Need.READ),
+    Route("GET", "/files", files.list_files, Need.READ),
+    Route("DELETE", "/files", files.delete_file, Need.WRITE),
+    Route("GET", "/files/chunks", files.chunks, Need.READ),
+    Route("GET", "/cards", files.cards, Need.READ),
+    Route("GET", "/file-summary", files.file_summary, Need.READ),
+)
+
+
+def build_app(service: Service) -> FastAPI:
+    """The ASGI application over a service that it starts and stops."""
+    app = FastAPI(
+        title="rag-assets", version="1", redoc_url=None, lifespan=_lifespan,
+        description="Search, uploads and files of document collections.",
+    )  # fmt: skip
+    app.state.service = service
+    schemes = [Security(HTTPBearer(auto_error=False)),
+               Security(APIKeyHeader(name="X-API-Key", auto_error=False))]  # fmt: skip
+    for route in ROUTES:
+        guard = [] if route.need is Need.PUBLIC else [_guard(route.need)]
+        app.add_api_route(
+            route.path, route.endpoint, methods=[route.method], dependencies=[*guard, *schemes]
+            if guard else [], response_model=None if route.path != "/query" else ask.Answer,
+        )  # fmt: skip
+    app.add_exception_handler(RagError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_error)
+    app.add_exception_handler(HTTPException, _on_error)
+    app.add_middleware(Gate, service=service, needs=_least_needs())
+    if service.options.origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=service.options.origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
+        )  # fmt: skip
+    return app
+
+
+def _least_needs() -> dict[str, Need]:
+    """What a path asks at least, whatever the method: known before routing and before the body."""
+    order = list(Need)
+    needs = dict.fromkeys(_DOCS, Need.PUBLIC)
+    for route in ROUTES:
+        known = needs.get(route.path, route.need)
+        needs[route.path] = min(known, route.need, key=order.index)
+    return needs
+
+
+def _guard(need: Need) -> Any:
+    async def check(request: Request) -> None:
+        request.state.principal.check(need)
+
+    return Security(check)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    await to_thread.run_sync(service.start)
+    try:
+        yield
+    finally:
+        await to_thread.run_sync(service.stop)
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    fault = _fault(error)
+    request.state.code = fault.code
+    return JSONResponse(fault.body(request.state.request_id), fault.status, fault.headers())
+
+
+def _fault(error: Exception) -> Fault:
+    if isinstance(error, RagError):
+        return fault_of(error)
+    if isinstance(error, RequestValidationError):
+        # the place and the rule, never what was sent
+        wrong = [
+            {"at": ".".join(map(str, each["loc"])), "rule": each["msg"]}
+            for each in error.errors()[:10]
+        ]
+        message = f"The request is wrong at {wrong[0]['at']}: {wrong[0]['rule']}."
+        return Fault(422, "invalid_request", message, {"errors": wrong})
+    assert isinstance(error, HTTPException)
+    codes = {404: "no_such_route", 405: "method_not_allowed"}
+    code = codes.get(error.status_code, "bad_request")
+    return Fault(error.status_code, code, str(error.detail), {})

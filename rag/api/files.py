@@ -1,0 +1,146 @@
+"""GET /files, /files/chunks, /cards, /file-summary and DELETE /files."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from rag.api.service import Caller, Service, Serving
+from rag.errors import ConflictError, NotFoundError
+from rag.model import CollectionName
+from rag.store import collections, files
+from rag.store.collections import Collection
+from rag.store.database import Connection, Row
+from rag.summary import summarise, topic_name
+
+_SUMMARISED_CHARACTERS = 50_000
+_FILE_SENTENCES = 6
+_CARD_SENTENCES = 3
+
+User = Annotated[str, Query(max_length=63)]
+FileName = Annotated[str, Query(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Skip = Annotated[int, Query(ge=0, le=100_000)]
+
+
+def list_files(service: Serving, caller: Caller, user_id: User, project_id: User) -> dict[str, Any]:
+    """The searchable files of a collection with a summary of each, by name."""
+    name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
+    with service.database.connection() as conn:
+        found = collections.find_collection(conn, name)
+        rows = files.served_files(conn, found, characters=_SUMMARISED_CHARACTERS)
+    listed = [
+        {"filename": row["filename"], "summary": summarise(row["text"], _FILE_SENTENCES)}
+        for row in rows
+    ]
+    return {"files": listed, "filenames": [row["filename"] for row in rows]}
+
+
+def file_summary(
+    service: Serving, caller: Caller, user_id: User, project_id: User, filename: FileName
+) -> dict[str, Any]:
+    """A file in six of its sentences."""
+    name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
+    with service.database.connection() as conn:
+        found = collections.find_collection(conn, name)
+        rows = files.served_files(conn, found, filename, _SUMMARISED_CHARACTERS)
+    if not rows:
+        raise NotFoundError("No summary found for that file.", code="summary_not_found")
+    return {"filename": filename, "summary": summarise(rows[0]["text"], _FILE_SENTENCES)}
+
+
+def chunks(
+    service: Serving,
+    caller: Caller,
+    user_id: User,
+    project_id: User,
+    filename: FileName,
+    limit: Limit = 20,
+    with_embedding: bool = False,
+) -> dict[str, Any]:
+    """The passages of one file; vectors only when asked for."""
+    name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
+    with service.database.connection() as conn:
+        found = collections.find_collection(conn, name)
+        rows = files.served_chunks(conn, found, filename, limit=limit, with_vectors=with_embedding)
+    made = [_card(name, row) for row in rows]
+    for card, row in zip(made, rows, strict=True):
+        card["embedding"] = row["vector"]
+    return {"chunks": made}
+
+
+def cards(
+    service: Serving,
+    caller: Caller,
+    user_id: User,
+    project_id: User,
+    filename: FileName | None = None,
+    limit: Limit = 50,
+    skip: Skip = 0,
+) -> dict[str, Any]:
+    """The passages of a collection or of one file, page by page, without vectors."""
+    name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
+    with service.database.connection() as conn:
+        found = collections.find_collection(conn, name)
+        rows = files.served_chunks(conn, found, filename, limit=limit, skip=skip)
+    return {"cards": [_card(name, row) for row in rows]}
+
+
+def delete_file(
+    service: Serving, caller: Caller, user_id: User, project_id: User, filename: FileName
+) -> dict[str, Any]:
+    """Remove an uploaded file: from search at once, and from the object store."""
+    name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
+    uri = service.bucket.source_uri(name) + filename
+    with service.database.connection() as conn:
+        found = collections.find_collection(conn, name)
+        rows = files.documents_named(conn, found, filename)
+        _check_deletable(conn, found, rows, uri, filename)
+    # the object first: if we die here, the next look finishes the deletion
+    service.bucket.delete(uri)
+    _forget(service, found, [row for row in rows if row["uri"] == uri])
+    return {"message": "File deleted"}
+
+
+def _check_deletable(
+    conn: Connection, found: Collection, rows: list[Row], uri: str, filename: str
+) -> None:
+    if any(row["uri"] == uri for row in rows) or files.content_at(conn, found, [uri]):
+        return
+    if rows:
+        raise ConflictError(
+            f"{filename} was not uploaded: remove it where it comes from, at {rows[0]['uri']}.",
+            code="not_an_upload",
+        )
+    raise NotFoundError("File not found", code="file_not_found")
+
+
+def _forget(service: Service, found: Collection, rows: list[Row]) -> None:
+    with service.database.connection() as conn:
+        for row in rows:
+            files.delete_document(conn, found, row)
+
+
+def _card(name: CollectionName, row: Row) -> dict[str, Any]:
+    first = row["page_first"]
+    return {
+        "user_id": name.namespace,
+        "project_id": name.collection,
+        "filename": row["filename"],
+        "topic_name": topic_name(row["text"]),
+        "summary": summarise(row["text"], _CARD_SENTENCES),
+        "content": " ".join(row["text"].split()),
+        "page_span": None if first is None else [first, row["page_last"] or first],
+        "card_id": f"{slug(row['filename'])}-c{row['ordinal'] + 1:04d}",
+        "_id": row["id"],
+    }
+
+
+def slug(text: str) -> str:
+    """ASCII letters, digits and single dashes."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+    words = re.sub(r"[^\w\s-]", "", plain).strip().lower()
+    return re.sub(r"[\s_-]+", "-", words).strip("-")

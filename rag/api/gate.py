@@ -1,0 +1,241 @@
+"""The door every request comes through: identity, limits, request id, metrics, one log line.
+
+It stands before routing, so that no body of a stranger is read. Logs name the principal, the route
+and the outcome; never a query, a body, a header or a query string.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from anyio import to_thread
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rag.api.faults import UNEXPECTED, Fault, fault_of
+from rag.api.principal import LOCAL, Need, Principal, unauthenticated
+from rag.api.service import Service
+from rag.errors import PolicyError, QuotaError, RagError, TransientError, UnavailableError
+from rag.store import access
+
+_LOG = logging.getLogger("rag.api")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
+_UPLOAD = "/upload"
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One request on its way through."""
+
+    request_id: str
+    method: str
+    route: str
+    started: float
+    status: int = 0
+    code: str | None = None
+    principal: str | None = None
+    has_begun: bool = False
+
+
+class Gate:
+    """ASGI middleware. `needs` names what each path asks of its callers; a path that is not named
+    is answered to those with a key only."""
+
+    def __init__(self, app: ASGIApp, service: Service, needs: Mapping[str, Need]) -> None:
+        self._app, self._service, self._needs = app, service, needs
+        self._in_flight = 0
+        self._rates: dict[str, _Bucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        visit = _visit(scope, self._needs)
+        scope.setdefault("state", {})["request_id"] = visit.request_id
+        sending = _answering(visit, send)
+        self._in_flight += 1
+        self._service.meters.in_flight.set(self._in_flight)
+        try:
+            await self._admit(scope, receive, sending, visit)
+        except RagError as error:
+            await _refuse(fault_of(error), visit, scope, sending)
+        except Exception as error:
+            _LOG.error("unexpected request_id=%s %s", visit.request_id, _where(error))
+            await _refuse(UNEXPECTED, visit, scope, sending)
+        finally:
+            self._in_flight -= 1
+            self._service.meters.in_flight.set(self._in_flight)
+            self._record(scope, visit)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send, visit: _Visit) -> None:
+        need = self._needs.get(scope["path"])
+        if need is not Need.PUBLIC:
+            self._check_load()
+            headers = Headers(scope=scope)
+            principal = await to_thread.run_sync(self._identify, headers)
+            visit.principal = principal.name
+            self._check_rate(principal)
+            if need is not None:
+                principal.check(need)  # before the body
+            scope["state"]["principal"] = principal
+        await self._app(scope, self._bounded(scope, receive), send)
+
+    def _identify(self, headers: Headers) -> Principal:
+        key = _key_of(headers)
+        if not self._service.is_guarded():
+            if not key and _is_local(headers):
+                return LOCAL
+            raise unauthenticated()
+        if key:
+            with self._service.database.connection() as conn:
+                found = access.open_with(conn, key)
+            if found is not None:
+                return Principal(found.prefix, found.scope)
+        raise unauthenticated()
+
+    def _check_load(self) -> None:
+        if self._service.is_stopping or self._in_flight > self._service.options.max_in_flight:
+            raise UnavailableError("Too many requests at a time: try again.", code="overloaded")
+
+    def _check_rate(self, principal: Principal) -> None:
+        limit = self._service.options.requests_per_minute
+        if not limit:
+            return
+        bucket = self._rates.setdefault(principal.name, _Bucket(limit))
+        wait_s = bucket.take(limit, time.monotonic())
+        if wait_s > 0:
+            raise QuotaError(
+                f"More than {limit} requests a minute: slow down.",
+                code="rate_limited", retry_after_s=max(1, round(wait_s)),
+            )  # fmt: skip
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """The request's body: not longer than allowed, and not for ever."""
+        options = self._service.options
+        is_upload = scope["path"] == _UPLOAD
+        limit = options.max_upload_bytes if is_upload else options.max_body_bytes
+        too_large = PolicyError(
+            f"The request is larger than {limit:,} bytes.", code="request_too_large", limit=limit
+        )
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            raise too_large
+        seen = 0
+        is_over = False
+
+        async def bounded() -> Message:
+            nonlocal seen, is_over
+            if is_over:  # what comes now is a disconnect: it may take as long as the answer
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), options.body_timeout_s)
+            except TimeoutError:
+                raise TransientError(
+                    "The body of the request came too slowly.", code="slow_body"
+                ) from None
+            seen += len(message.get("body", b""))
+            is_over = not message.get("more_body", False)
+            if seen > limit:
+                raise too_large
+            return message
+
+        return bounded
+
+    def _record(self, scope: Scope, visit: _Visit) -> None:
+        code = visit.code or scope["state"].get("code")
+        seconds = time.perf_counter() - visit.started
+        meters = self._service.meters
+        meters.seconds.labels(visit.route, visit.method, str(visit.status)).observe(seconds)
+        if visit.status >= 400:
+            meters.errors.labels(code or str(visit.status)).inc()
+        line = {
+            "event": "request", "request_id": visit.request_id, "method": visit.method,
+            "route": visit.route, "status": visit.status, "ms": round(seconds * 1000, 1),
+            "principal": visit.principal, "code": code,
+        }  # fmt: skip
+        _LOG.info(json.dumps(line))
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Tokens that come back by time; a full bucket is a burst of ten seconds' worth."""
+
+    limit: int
+    tokens: float = field(init=False)
+    looked_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.tokens = max(1.0, self.limit / 6)
+
+    def take(self, limit: int, now: float) -> float:
+        """Take a token; returns the seconds to wait when there is none."""
+        full = max(1.0, limit / 6)
+        self.tokens = min(full, self.tokens + (now - self.looked_at) * limit / 60)
+        self.looked_at = now
+        if self.tokens < 1:
+            return (1 - self.tokens) * 60 / limit
+        self.tokens -= 1
+        return 0.0
+
+
+def _visit(scope: Scope, needs: Mapping[str, Need]) -> _Visit:
+    given = Headers(scope=scope).get("x-request-id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    route = scope["path"] if scope["path"] in needs else "unmatched"
+    method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE") else "other"
+    return _Visit(request_id, method, route, time.perf_counter())
+
+
+def _answering(visit: _Visit, send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            visit.status, visit.has_begun = message["status"], True
+            MutableHeaders(scope=message)["X-Request-ID"] = visit.request_id
+        await send(message)
+
+    return sending
+
+
+async def _refuse(fault: Fault, visit: _Visit, scope: Scope, send: Send) -> None:
+    visit.code = fault.code
+    if visit.has_begun:
+        return  # half an answer is out: the server closes the connection
+    answer = JSONResponse(fault.body(visit.request_id), fault.status, fault.headers())
+    await answer(scope, _nothing, send)
+
+
+def _where(error: Exception) -> str:
+    """Type and place of a defect; its message may quote content, so it stays out of the log."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"
+
+
+async def _nothing() -> Any:
+    return {"type": "http.disconnect"}
+
+
+def _key_of(headers: Headers) -> str:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return headers.get("x-api-key", "").strip()
+
+
+def _is_local(headers: Headers) -> bool:
+    """Whether the request was meant for this machine: no name of another that was bent to our
+    address, no page of another origin in somebody's browser."""
+    origin = headers.get("origin", "")
+    is_own = not origin or _LOOPBACK_HOST.fullmatch(origin.partition("://")[2]) is not None
+    return is_own and _LOOPBACK_HOST.fullmatch(headers.get("host", "")) is not None

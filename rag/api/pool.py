@@ -1,0 +1,76 @@
+"""Connections to Postgres shared by the requests: checked, bounded, with finite time-outs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool
+
+from rag.api.options import ApiSettings
+from rag.store import access
+from rag.store.database import Connection, Row, named_errors
+
+_HEALTH_TIMEOUT_S = 2.0
+
+
+class Database:
+    """The pool. Nothing is connected before `open`; a server that is away at the time of `open`
+    is found when it comes back."""
+
+    def __init__(self, url: str, options: ApiSettings) -> None:
+        statement_ms = int(options.statement_timeout_s * 1000)
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            connection_class=psycopg.Connection[Row],
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "connect_timeout": 5,
+                "application_name": "rag-api",
+                "options": f"-c statement_timeout={statement_ms} -c lock_timeout={statement_ms} "
+                f"-c idle_in_transaction_session_timeout={2 * statement_ms}",
+            },
+            min_size=1,
+            max_size=options.pool_size,
+            max_waiting=2 * options.max_in_flight,
+            timeout=options.pool_timeout_s,
+            max_lifetime=3600,
+            reconnect_timeout=30,
+            check=ConnectionPool.check_connection,
+            open=False,
+        )
+
+    def open(self) -> None:
+        """Start connecting in the background."""
+        self._pool.open()
+
+    def close(self) -> None:
+        """Close every connection; requests in progress have ended by now."""
+        self._pool.close(timeout=5)
+
+    @contextmanager
+    def connection(self, timeout_s: float | None = None) -> Iterator[Connection]:
+        """An autocommit connection. Raises UnavailableError (`database_unavailable`) when the
+        server is away or all connections are busy for too long."""
+        with named_errors(), self._pool.connection(timeout_s) as conn:
+            yield conn
+
+    @contextmanager
+    def reading(self, namespace: str, *, as_reader: bool) -> Iterator[Connection]:
+        """A transaction that reads one namespace; row-level security holds it to that."""
+        with self.connection() as conn, conn.transaction():
+            if as_reader:
+                access.become_reader(conn, namespace)
+            yield conn
+
+    def is_connected(self) -> bool:
+        """Whether the server answers now."""
+        try:
+            with self._pool.connection(_HEALTH_TIMEOUT_S) as conn:
+                conn.execute("select 1")
+        except psycopg.Error:
+            return False
+        return True

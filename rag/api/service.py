@@ -1,0 +1,90 @@
+"""What the routes work with, and how it starts and stops."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from rag.api.bucket import Bucket
+from rag.api.meters import Meters
+from rag.api.options import ApiSettings
+from rag.api.pool import Database
+from rag.api.principal import Principal
+from rag.api.warmth import WarmEmbedder
+from rag.errors import ConfigurationError, UnavailableError
+from rag.store import access
+
+_LOG = logging.getLogger("rag.api")
+
+
+@dataclass(slots=True)
+class Service:
+    """The parts of one running service."""
+
+    options: ApiSettings
+    database: Database
+    embedder: WarmEmbedder
+    bucket: Bucket
+    model_name: str
+    meters: Meters = field(default_factory=Meters)
+    is_stopping: bool = False
+    _is_guarded: bool = False
+    _as_reader: bool | None = None
+
+    def start(self) -> None:
+        """Open the pool and warm the model. Raises ConfigurationError (`open_to_the_network`)
+        when it would listen beyond this machine and nobody needs a key."""
+        self.database.open()
+        self.embedder.start()
+        if not self.options.is_loopback and not self.is_guarded():
+            raise ConfigurationError(
+                f"No API key exists, so the service may not listen on {self.options.host}: make "
+                "one with `rag key create`, or set RAG_API_HOST to 127.0.0.1.",
+                code="open_to_the_network",
+            )
+        try:
+            self._warn()
+        except UnavailableError:
+            _LOG.warning("database_unavailable")
+
+    def _warn(self) -> None:
+        if not self.is_guarded():
+            _LOG.warning("no_api_key: whoever is on this machine may do everything")
+        if not self.reads_as_reader():
+            _LOG.warning("no_row_level_security: role rag_reader can not be taken")
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        self.is_stopping = True
+        self.database.close()
+
+    def is_guarded(self) -> bool:
+        """Whether callers need a key: once one was made, always."""
+        if not self._is_guarded:
+            with self.database.connection() as conn:
+                self._is_guarded = access.is_guarded(conn)
+        return self._is_guarded
+
+    def reads_as_reader(self) -> bool:
+        """Whether searches run under row-level security."""
+        if self._as_reader is None:
+            with self.database.connection() as conn:
+                self._as_reader = access.can_read_as_reader(conn)
+        return self._as_reader
+
+
+def _service(request: Request) -> Service:
+    found: Service = request.app.state.service
+    return found
+
+
+def _principal(request: Request) -> Principal:
+    found: Principal = request.state.principal
+    return found
+
+
+Serving = Annotated[Service, Depends(_service)]
+Caller = Annotated[Principal, Depends(_principal)]

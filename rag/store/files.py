@@ -1,0 +1,126 @@
+"""Files as people upload, list and delete them: upload requests, and served text by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from rag.model import CollectionName
+from rag.store import manifest
+from rag.store.collections import Collection
+from rag.store.database import Connection, Row
+from rag.store.queries import statements
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """One file of an upload request: its name from now on, where it will be, what it holds."""
+
+    position: int
+    filename: str
+    original_name: str
+    uri: str
+    size_bytes: int
+    content_hash: bytes
+
+
+def create_job(
+    conn: Connection, job_id: UUID, collection: Collection, principal: str, files: Sequence[NewFile]
+) -> None:
+    """Keep an upload request before any byte of it is stored."""
+    sql = statements("files")
+    job = {"job_id": job_id, "collection_id": collection.id, "principal": principal}
+    with conn.transaction():
+        conn.execute(sql["create_job"], job)
+        for file in files:
+            conn.execute(sql["add_file"], {"job_id": job_id, **asdict(file)})
+
+
+def mark_stored(conn: Connection, job_id: UUID, position: int) -> None:
+    """The object store has the file."""
+    conn.execute(statements("files")["stored"], {"job_id": job_id, "position": position})
+
+
+def mark_not_stored(conn: Connection, job_id: UUID, position: int, code: str, reason: str) -> None:
+    """The object store did not take the file, and why."""
+    what = {"job_id": job_id, "position": position, "code": code, "reason": reason}
+    conn.execute(statements("files")["not_stored"], what)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An upload request: where it went, when, and how each of its files stands."""
+
+    id: UUID
+    name: CollectionName
+    created_at_s: float
+    files: tuple[Row, ...]
+
+
+def find_job(conn: Connection, job_id: UUID) -> Job | None:
+    """The upload request of that id; its state is that of its files' documents now."""
+    sql = statements("files")
+    row = conn.execute(sql["find_job"], {"job_id": job_id}).fetchone()
+    if row is None:
+        return None
+    files = conn.execute(sql["files_of_job"], {"job_id": job_id}).fetchall()
+    name = CollectionName(row["namespace"], row["collection"])
+    return Job(job_id, name, row["created_at"].timestamp(), tuple(files))
+
+
+def content_at(conn: Connection, collection: Collection, uris: Sequence[str]) -> dict[str, bytes]:
+    """The hash of what each address holds now or will hold when it is looked at."""
+    parameters = {"collection_id": collection.id, "uris": list(uris)}
+    rows = conn.execute(statements("files")["content_at"], parameters)
+    return {row["uri"]: bytes(row["content_hash"]) for row in rows}
+
+
+def served_files(
+    conn: Connection, collection: Collection, filename: str | None = None, characters: int = 0
+) -> list[Row]:
+    """Served documents by file name, with the first `characters` of their text."""
+    parameters = {
+        "collection_id": collection.id, "filename": filename, "characters": characters,
+    }  # fmt: skip
+    return conn.execute(statements("files")["served_files"], parameters).fetchall()
+
+
+def served_chunks(
+    conn: Connection,
+    collection: Collection,
+    filename: str | None,
+    *,
+    limit: int,
+    skip: int = 0,
+    with_vectors: bool = False,
+) -> list[Row]:
+    """Served passages in the order of their documents."""
+    return conn.execute(
+        statements("files")["served_chunks"],
+        {
+            "collection_id": collection.id,
+            "filename": filename,
+            "limit": limit,
+            "skip": skip,
+            "with_vectors": with_vectors,
+        },
+    ).fetchall()
+
+
+def documents_named(conn: Connection, collection: Collection, filename: str) -> list[Row]:
+    """Documents of that file name, served or not."""
+    parameters = {"collection_id": collection.id, "filename": filename}
+    return conn.execute(statements("files")["documents_named"], parameters).fetchall()
+
+
+def delete_document(conn: Connection, collection: Collection, row: Row) -> None:
+    """Out of search at once; a listing that began before does not bring it back."""
+    with conn.transaction():
+        manifest.lock_shard(conn, collection.id, row["shard"])
+        manifest.delete_documents(conn, [row["id"]], manifest.clock(conn))
+
+
+def counts(conn: Connection) -> list[Row]:
+    """Documents of all collections by state, with the age of the oldest of each in seconds."""
+    return conn.execute(statements("files")["counts"]).fetchall()

@@ -1,0 +1,109 @@
+"""The query log and the feedback on it: what is asked, found and said, for audit and learning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from rag.errors import NotFoundError
+from rag.model import CollectionName, Hit
+from rag.store.database import Connection
+from rag.store.queries import statements
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A search as it was asked, by whom, and how long its parts took."""
+
+    id: UUID
+    name: CollectionName
+    principal: str
+    query: str
+    mode: str
+    k: int
+    filters: Mapping[str, object]
+    min_score: float | None
+    encode_ms: float
+    search_ms: float
+
+
+def record_query(
+    conn: Connection, asked: Asked, generation: int | None, found: Sequence[Hit]
+) -> None:
+    """Keep the search; its hits by document and ordinal, without text."""
+    hits = [
+        {"document_id": hit.document_id, "ordinal": hit.ordinal, "rank": rank,
+         "score": hit.score, "ranks": dict(hit.ranks)}
+        for rank, hit in enumerate(found, start=1)
+    ]  # fmt: skip
+    conn.execute(
+        statements("query_log")["record_query"],
+        {
+            "id": asked.id,
+            "namespace": asked.name.namespace,
+            "collection": asked.name.collection,
+            "generation_id": generation,
+            "principal": asked.principal,
+            "query": asked.query,
+            "mode": asked.mode,
+            "k": asked.k,
+            "filters": Jsonb(dict(asked.filters)),
+            "min_score": asked.min_score,
+            "hits": Jsonb(hits),
+            "encode_ms": asked.encode_ms,
+            "search_ms": asked.search_ms,
+        },
+    )
+
+
+def collection_of_query(conn: Connection, query_id: UUID) -> CollectionName | None:
+    """Where a query was asked; None when there is no such query."""
+    row = conn.execute(
+        statements("query_log")["collection_of_query"], {"query_id": query_id}
+    ).fetchone()
+    return None if row is None else CollectionName(row["namespace"], row["collection"])
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What somebody says of a query's answer; `document` and `ordinal` name the passage that
+    should have been found."""
+
+    query_id: UUID
+    principal: str
+    thumb: str
+    comment: str | None = None
+    document: str | None = None
+    ordinal: int | None = None
+
+
+def record_feedback(conn: Connection, said: Feedback) -> int:
+    """Keep the feedback; returns its id. Raises NotFoundError (`document_not_found`) when the
+    expected document is not one of the query's collection."""
+    sql = statements("query_log")
+    parameters = {"query_id": said.query_id, "document": said.document}
+    document_id = None
+    if said.document is not None:
+        row = conn.execute(sql["expected_document"], parameters).fetchone()
+        if row is None:
+            raise NotFoundError(
+                "The collection has no one document of that name: give its uri.",
+                code="document_not_found",
+            )
+        document_id = row["id"]
+    made = conn.execute(
+        sql["record_feedback"],
+        {
+            "query_id": said.query_id,
+            "principal": said.principal,
+            "thumb": said.thumb,
+            "comment": said.comment,
+            "document_id": document_id,
+            "ordinal": said.ordinal,
+        },
+    ).fetchone()
+    assert made is not None
+    return int(made["id"])
