@@ -22,7 +22,7 @@ PIP_INSTALL = ( $(PIP) $(1) $(CONSTRAINTS) 2>&1; echo $$? >$(VENV)/.status ) | t
 	{ echo "Cannot proceed: pip failed. The end of $(LOG):" >&2; tail -n 15 $(LOG) >&2; exit 1; }
 SAY := @printf '%s\n'
 
-.PHONY: help demo dev test check bench docs clean install
+.PHONY: help demo dev test check bench corpus docs clean install
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -46,7 +46,11 @@ check: $(INSTALLED) ## Format, lint, types, imports and the fast tests: under a 
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 bench: $(INSTALLED) ## Run the benchmarks of benchmarks/ again
-	@for file in $$(grep -l __main__ benchmarks/*.py); do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	$(BIN)/python -m benchmarks.main_job
+	$(BIN)/python -m benchmarks.embedding
+
+corpus: $(INSTALLED) ## Parse the shared document collection (RAG_TEST_DATA) and judge each end
+	$(BIN)/python -m benchmarks.corpus
 
 docs: $(INSTALLED) ## Write the generated pages of docs/ again
 	$(BIN)/rag doctor --reference > docs/settings.md

@@ -88,6 +88,22 @@ class Settings(BaseSettings):
     parse_memory_bytes: PositiveInt = Field(
         2048 * MIB, description="Memory one parser process may use."
     )
+    layout_models: Path | None = Field(
+        None,
+        description="Folder with docling's layout and table models. Unset: PDFs are read by "
+        "docling's native text with our own assembly.",
+    )
+    ocr: Literal["auto", "off", "tesseract"] = Field(
+        "auto",
+        description="Reading pages and images without text: with Tesseract where it is installed "
+        "(auto), never (off), or always (an error where it is missing).",
+    )
+    ocr_languages: str = Field(
+        "eng", description="Tesseract's languages, joined by '+', such as eng+deu."
+    )
+    allow_macros: bool = Field(
+        False, description="Whether office files with macros are taken in (their text only)."
+    )
     max_file_bytes: PositiveInt = Field(100 * MIB, description="Largest file taken in.")
     max_pages: PositiveInt = Field(2000, description="Most pages of one document.")
     max_attempts: PositiveInt = Field(

@@ -30,11 +30,12 @@ def code_versions(settings: Settings) -> Mapping[str, str]:
 
 def _parser(settings: Settings) -> dict[str, object]:
     from rag.parse.cleaning import CleaningConfig
-    from rag.parse.limits import ParseLimits
+    from rag.parse.configuration import ocr_config, parse_limits
     from rag.parse.pool import parser_config
 
-    limits = ParseLimits(pages=settings.max_pages, file_bytes=settings.max_file_bytes)
-    return parser_config(limits, CleaningConfig(), None)
+    return parser_config(
+        parse_limits(settings), CleaningConfig(), settings.layout_models, ocr_config(settings)
+    )
 
 
 def _chunker(settings: Settings) -> dict[str, object]:

@@ -10,7 +10,10 @@ import dagster as dg
 from pydantic import Field
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rag.parse.limits import ParseLimits
+    from rag.parse.ocr import OcrConfig
     from rag.ports import Parser
 
 
@@ -23,23 +26,24 @@ class ParserResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def parser(self) -> Parser:
         """The process's parser; asking for it starts nothing."""
-        from rag.parse.limits import ParseLimits
+        from rag.parse.configuration import ocr_config, parse_limits
         from rag.settings import load_settings
 
         settings = load_settings()
-        limits = ParseLimits(
-            wall_s=settings.parse_wall_s,
-            memory_bytes=settings.parse_memory_bytes,
-            file_bytes=settings.max_file_bytes,
-            pages=settings.max_pages,
+        return _parser(
+            parse_limits(settings),
+            self.workers or settings.parse_workers,
+            settings.layout_models,
+            ocr_config(settings),
         )
-        return _parser(limits, self.workers or settings.parse_workers)
 
 
 @cache
-def _parser(limits: ParseLimits, workers: int) -> Parser:
+def _parser(
+    limits: ParseLimits, workers: int, layout_models: Path | None, ocr: OcrConfig
+) -> Parser:
     from rag.parse.pool import DoclingParser
 
-    parser = DoclingParser(limits, workers or None)
+    parser = DoclingParser(limits, workers or None, artifacts_path=layout_models, ocr=ocr)
     atexit.register(parser.close)
     return parser

@@ -51,8 +51,8 @@ create table source (
     unique (collection_id, uri)
 );
 
--- Objects that a store's notifications named: reasons to look, never truth. A run that looked at the
--- source after received_at clears them.
+-- Objects that a store's notifications named: reasons to look, never truth. A run that looked
+-- at the source after received_at clears them.
 create table hint (
     source_id int not null references source on delete cascade,
     uri text not null,

@@ -58,17 +58,21 @@ def folder(settings: Settings) -> Iterator[Finding]:
 
 
 def parser(settings: Settings) -> Iterator[Finding]:
-    """Which way PDFs are read."""
-    from rag.parse.pool import DoclingParser
+    """Which way PDFs are read, whether scans are, and how to get the other way."""
+    import shutil
 
-    with DoclingParser(workers=settings.parse_workers or None) as made:
-        path = made.config["pdf"]
-        workers = made.workers
-    if path == "layout":
-        yield ok("parser", f"docling with layout models, {workers} processes")
-        return
-    native = "docling's native PDF text with our own assembly, no layout models"
-    yield ok("parser", f"{native}, {workers} processes")
+    if settings.layout_models is None:
+        advice = "for layout models: pip install 'rag-assets[layout]', then set RAG_LAYOUT_MODELS"
+        yield ok("parser", f"docling's native PDF text with our own assembly ({advice})")
+    else:
+        yield ok("parser", f"docling with the layout models in {settings.layout_models}")
+    if settings.ocr == "off":
+        yield ok("ocr", "off (RAG_OCR)")
+    elif shutil.which("tesseract"):
+        yield ok("ocr", f"Tesseract, {settings.ocr_languages}")
+    else:
+        missing = "Tesseract is not installed: scanned pages stay without text"
+        yield warn("ocr", missing, "install tesseract-ocr, or set RAG_OCR=off")
 
 
 def embedding(settings: Settings) -> Iterator[Finding]:

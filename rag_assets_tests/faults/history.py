@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from rag.errors import NotFoundError, TransientError
 from rag.fingerprint import fingerprint
+from rag.ingest import embed, parse, workshop
 from rag.store import collections, ledger, retention
 from rag.store.database import Connection
 from rag_assets_tests.faults import points
@@ -29,7 +31,8 @@ TEXTS = st.one_of(
     st.lists(PARAGRAPH, min_size=1, max_size=4).map("\n\n".join), st.just("BROKEN file")
 )
 TABLES = "namespace, collection, source, document, fingerprint, embedding, erasure, generation"
-FLOOR = 3
+FLOOR = 1
+TWO_TEXTS = st.lists(TEXTS, min_size=2, max_size=2, unique=True)
 
 
 class World(RuleBasedStateMachine):
@@ -44,7 +47,11 @@ class World(RuleBasedStateMachine):
         self.conn.execute(f"truncate {TABLES}, search_row restart identity cascade".encode())
         self.folder = Path(tempfile.mkdtemp(prefix="rag-history-"))
         self.patch = pytest.MonkeyPatch()
+        # what costs time and decides nothing here: leases lapse when a rule says so
         self.patch.setattr(collections, "ensure_fingerprint", _registered_once())
+        self.patch.setattr(parse, "_heartbeat", lambda shop, owner: nullcontext())
+        for module in (workshop, embed):
+            self.patch.setattr(module, "refresh_statistics", lambda conn: None)
         self.harness = Harness(self.conn, self.database_url, self.folder)
         self.harness.settings = {"deletion_floor": FLOOR, "deletion_share": 0.0}
         self.collection = collections.find_collection(self.conn, self.harness.name)
@@ -150,6 +157,14 @@ class World(RuleBasedStateMachine):
         self.is_index_touched = True
         points.run_and_die(self.harness, DEATHS[point], nth)
 
+    @rule(point=st.sampled_from(sorted(DEATHS)), name=NAMES, texts=TWO_TEXTS)
+    def die_with(self, point: str, name: str, texts: list[str]) -> None:
+        """The worker is killed with the new version of a served document in hand."""
+        self.put(name, texts[0])
+        self.run()
+        self.put(name, texts[1])
+        self.run_and_die(point)
+
     @rule(point=st.sampled_from(sorted(DEATHS)))
     def run_and_lose_server(self, point: str) -> None:
         """The server goes away under the worker."""
@@ -173,7 +188,7 @@ class World(RuleBasedStateMachine):
     @rule(
         point=st.sampled_from(sorted(PAUSES)),
         name=NAMES,
-        texts=st.lists(TEXTS, min_size=2, max_size=2),
+        texts=TWO_TEXTS,
     )
     def overtake(self, point: str, name: str, texts: list[str]) -> None:
         """A worker has a document in hand, which changes and is brought up to date meanwhile."""

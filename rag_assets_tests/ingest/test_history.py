@@ -16,7 +16,7 @@ from rag.store.database import connect
 from rag_assets_tests.faults.history import World
 from rag_assets_tests.faults.profile import NIGHTLY
 
-EXAMPLES, STEPS = (2_000, 100) if NIGHTLY else (25, 25)
+EXAMPLES, STEPS = (2_000, 100) if NIGHTLY else (25, 15)
 # what the machine may need to find a missing rule without being shown the way
 EXAMPLES_TO_FIND = 500
 

@@ -1,0 +1,311 @@
+"""Every route, as everybody who might call it. The list of routes is the application's own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from fastapi.routing import APIRoute
+
+from rag.api.app import ROUTES, build_app
+from rag.api.principal import Need
+from rag.errors import NotFoundError
+from rag.store import access
+from rag.store.access import KeyScope
+from rag_assets_tests.api.conftest import ACME, Api, MakeApi, wait_until_warm
+
+OPERATIONS = [(route.method, route.path) for route in ROUTES]
+GUARDED = [(r.method, r.path) for r in ROUTES if r.need is not Need.PUBLIC]
+# what an owner of acme with every role is answered
+EXPECTED_OF_OWNER = {("GET", "/metrics"): 403}
+# operations that name nobody's things
+UNSCOPED = {("POST", "/v1/embeddings"), ("GET", "/metrics")}
+
+
+@dataclass(frozen=True)
+class Things:
+    """What exists in acme: ids that others must not be able to use."""
+
+    query_id: str
+    job_id: str
+
+
+def request_of(api: Api, operation: tuple[str, str], things: Things, key: str | None) -> Any:
+    """A request for acme's things that succeeds for its owner."""
+    one = {**ACME, "filename": "rope.txt"}
+    said = {"query_id": things.query_id, "thumb": "up"}
+    requests: dict[tuple[str, str], dict[str, Any]] = {
+        ("POST", "/query"): {"json": {"query": "rope", "collection": "acme/docs"}},
+        ("POST", "/feedback"): {"json": said},
+        ("POST", "/v1/embeddings"): {"json": {"input": "rope"}},
+        ("POST", "/upload"): {"data": ACME, "files": {"files": ("rope.txt", b"A rope.")}},
+        ("GET", "/upload/status"): {"params": {"job_id": things.job_id}},
+        ("GET", "/files"): {"params": ACME},
+        ("GET", "/files/chunks"): {"params": one},
+        ("GET", "/cards"): {"params": one},
+        ("GET", "/file-summary"): {"params": one},
+        ("DELETE", "/files"): {"params": one},
+        ("GET", "/metrics"): {},
+    }
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return api.client.request(*operation, headers=headers, **requests[operation])
+
+
+@pytest.fixture
+def things(api: Api) -> Things:
+    """An uploaded, searchable file, a job and a query of acme's."""
+    job_id = api.upload(("rope.txt", b"A rope.")).json()["job_id"]
+    api.ingest_uploads()
+    return Things(api.ask("rope").json()["query_id"], job_id)
+
+
+def shape(answer: Any) -> tuple[int, Any]:
+    """An answer without what differs in every request."""
+    body = answer.json()
+    body.get("info", {}).pop("request_id", None)
+    return answer.status_code, body
+
+
+def test_every_route_of_the_application_declares_a_policy(api: Api) -> None:
+    app = build_app(api.service)
+    served = {
+        (method, route.path)
+        for route in app.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    documented = {
+        (method.upper(), path)
+        for path, item in app.openapi()["paths"].items()
+        for method in item
+    }
+
+    assert served == documented == set(OPERATIONS)
+    assert all(isinstance(route.need, Need) for route in ROUTES)
+
+
+@pytest.mark.parametrize("operation", GUARDED)
+def test_the_owner_gets_in(api: Api, things: Things, operation: tuple[str, str]) -> None:
+    answer = request_of(api, operation, things, api.key("acme", "admin"))
+
+    assert answer.status_code == EXPECTED_OF_OWNER.get(operation, 200), answer.text
+
+
+@pytest.mark.parametrize("operation", [each for each in GUARDED if each not in UNSCOPED])
+def test_a_foreigner_sees_what_is_not_there(
+    api: Api, things: Things, operation: tuple[str, str]
+) -> None:
+    foreign = api.key("globex", "admin")
+    other_collection = api.key("acme", "admin", "other")
+
+    answers = [shape(request_of(api, operation, things, key)) for key in (foreign, other_collection)]
+    assert {status for status, _ in answers} == {404}
+
+    # the same request when the things do not exist, from their owner
+    owner = api.key("acme", "admin")
+    api.conn.execute("delete from collection")
+    if operation != ("POST", "/upload"):  # which makes what is missing
+        assert shape(request_of(api, operation, things, owner)) == answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("kind", ["missing", "forged", "revoked", "expired", "not a key"])
+@pytest.mark.parametrize("operation", GUARDED)
+def test_without_a_valid_key_every_route_answers_alike(
+    api: Api, things: Things, operation: tuple[str, str], kind: str
+) -> None:
+    keys = invalid_keys(api)
+
+    answer = request_of(api, operation, things, keys[kind])
+
+    assert shape(answer) == shape(request_of(api, operation, things, None))
+    assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+
+
+def invalid_keys(api: Api) -> dict[str, str | None]:
+    """Keys that open nothing, each for another reason."""
+    revoked, good = api.key("acme", "admin"), api.key("acme", "admin")
+    access.revoke_key(api.conn, revoked.partition(".")[0])
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    expired = access.create_key(api.conn, KeyScope("acme", "admin"), past)
+    return {
+        "missing": None,
+        "forged": good[:-4] + "AAAA",
+        "revoked": revoked,
+        "expired": expired,
+        "not a key": "x" * 5000,
+    }
+
+
+@pytest.mark.parametrize("operation", GUARDED)
+def test_a_role_reaches_as_far_as_the_policy_says(
+    api: Api, things: Things, operation: tuple[str, str]
+) -> None:
+    need = next(route.need for route in ROUTES if (route.method, route.path) == operation)
+
+    with_read = request_of(api, operation, things, api.key("acme", "read")).status_code
+    with_write = request_of(api, operation, things, api.key("acme", "write")).status_code
+
+    assert with_read == (200 if need is Need.READ else 403)
+    assert with_write == (403 if need is Need.OPERATOR else 200)
+
+
+def test_an_operators_key_opens_all_namespaces_and_the_metrics(api: Api, things: Things) -> None:
+    key = api.key(None, "admin")
+
+    for operation in GUARDED:
+        assert request_of(api, operation, things, key).status_code == 200
+
+
+def test_the_key_header_of_the_original_works_too(api: Api, things: Things) -> None:
+    headers = {"X-API-Key": api.key()}
+
+    assert api.ask("rope", headers=headers).status_code == 200
+
+
+def test_the_open_routes_stay_open(api: Api) -> None:
+    api.key()
+
+    answers = {r.path: api.client.get(r.path).status_code for r in ROUTES if r.need is Need.PUBLIC}
+    assert answers == {"/health": 200, "/livez": 200, "/readyz": 200}
+    assert api.client.get("/secrets").status_code == 401
+
+
+def test_revoking_the_last_key_does_not_open_the_door(api: Api, things: Things) -> None:
+    key = api.key()
+    access.revoke_key(api.conn, key.partition(".")[0])
+
+    assert api.ask("rope").status_code == 401
+
+
+def test_a_key_is_kept_as_a_hash_only(api: Api) -> None:
+    key = api.key()
+
+    (row,) = api.conn.execute("select * from api_key").fetchall()
+    assert bytes(row["key_hash"]) == hashlib.sha256(key.encode()).digest()
+    secret = key.partition(".")[2]
+    assert len(secret) >= 43  # 256 bits in base64
+    assert not any(secret in str(value) for value in row.values())
+
+
+def test_revoking_what_is_not_there_is_said(api: Api) -> None:
+    with pytest.raises(NotFoundError):
+        access.revoke_key(api.conn, "rag_none")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "attacker.example"},
+        {"origin": "https://attacker.example"},
+        {"origin": "null"},
+        {"host": "127.0.0.1.attacker.example"},
+    ],
+)
+def test_without_keys_a_web_page_of_others_does_not_get_in(api: Api, headers: Any) -> None:
+    assert api.client.get("/files", params=ACME, headers=headers).status_code == 401
+
+
+def test_without_keys_the_service_does_not_listen_to_the_network(make_api: MakeApi) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - what the server makes of it
+        make_api(host="0.0.0.0")
+
+    assert "open_to_the_network" in getattr(caught.value, "code", "") or (
+        "No API key exists" in str(caught.value)
+    )
+
+
+def test_the_rate_of_a_key_is_limited_and_others_are_not(make_api: MakeApi) -> None:
+    api = make_api(requests_per_minute=6)
+    wait_until_warm(api)
+    busy, calm = ({"X-API-Key": api.key("acme")} for _ in range(2))
+
+    answers = [api.ask("rope", headers=busy) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [404, 429]
+    assert 1 <= int(answers[1].headers["retry-after"]) <= 10
+    assert api.ask("rope", headers=calm).status_code == 404
+
+
+# -- row-level security: the last line, should a statement forget its namespace --
+
+READ_TABLES = ("collection", "generation", "search_row", "publication", "document",
+               "document_version", "parsed", "chunk_set", "chunk", "namespace")  # fmt: skip
+
+
+@pytest.fixture
+def two_tenants(api: Api) -> Api:
+    api.acme.source.put("a.txt", b"acme's rope")
+    api.globex.source.put("g.txt", b"globex's rope")
+    api.acme.run()
+    api.globex.run()
+    return api
+
+
+@pytest.mark.parametrize("table", READ_TABLES)
+def test_a_reader_sees_one_namespaces_rows_even_without_a_condition(
+    two_tenants: Api, table: str
+) -> None:
+    conn = two_tenants.conn
+    counts = []
+    for namespace in ("acme", "globex", "nobody"):
+        with conn.transaction():
+            access.become_reader(conn, namespace)
+            row = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()  # noqa: S608
+            assert row is not None
+            counts.append(row["rows"])
+    everything = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
+
+    assert everything is not None
+    assert counts == [1, 1, 0] and everything["rows"] == 2
+
+
+@pytest.mark.parametrize("table", [name for name in READ_TABLES if name != "namespace"])
+def test_a_reader_without_a_namespace_gets_an_error(two_tenants: Api, table: str) -> None:
+    conn = two_tenants.conn
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+        conn.execute("set local role rag_reader")
+        conn.execute(f"select * from {table}".encode())  # noqa: S608
+
+
+@pytest.mark.parametrize(
+    "statement", ["select * from api_key", "select query from query_log", "delete from chunk"]
+)
+def test_a_reader_can_read_no_more_than_search_needs(two_tenants: Api, statement: str) -> None:
+    conn = two_tenants.conn
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
+        access.become_reader(conn, "acme")
+        conn.execute(statement.encode())
+
+
+def test_the_readers_role_is_harmless(two_tenants: Api) -> None:
+    row = two_tenants.conn.execute(
+        "select rolsuper, rolbypassrls, rolcanlogin, rolcreaterole,"
+        " exists (select from pg_class where relowner = pg_roles.oid) as owns"
+        " from pg_roles where rolname = 'rag_reader'"
+    ).fetchone()
+
+    assert row is not None and not any(row.values())
+
+
+def test_the_role_ends_with_the_transaction_even_after_an_error(two_tenants: Api) -> None:
+    database = two_tenants.service.database
+    for _ in range(6):  # each pooled connection has been through it
+        with pytest.raises(ZeroDivisionError), database.reading("acme", as_reader=True):
+            raise ZeroDivisionError
+    with database.connection() as conn:
+        row = conn.execute(
+            "select current_user = session_user as is_own,"
+            " coalesce(current_setting('rag.namespace', true), '') as scope"
+        ).fetchone()
+
+    assert row == {"is_own": True, "scope": ""}
+
+
+def test_searches_run_as_the_reader(two_tenants: Api) -> None:
+    two_tenants.conn.execute("revoke select on chunk from rag_reader")
+
+    assert two_tenants.ask("rope").status_code != 200
