@@ -43,7 +43,8 @@ def search(
     """The k best passages of the collection's live generation, of the documents that `filters`
     let through, with at least `min_score`.
 
-    The score is cosine similarity (dense), BM25, or the fused score. hybrid fuses the dense and the BM25 list by reciprocal rank (k = 60, Cormack et al. 2009).
+    The score is cosine similarity (dense), BM25, or the fused score: hybrid fuses the two lists
+    by reciprocal rank (k = 60, Cormack et al. 2009).
     Raises ConfigurationError (`empty_query`), NotFoundError (`collection_not_found`)."""
     if not query.strip():
         raise ConfigurationError("The query is empty: write what to look for.", code="empty_query")

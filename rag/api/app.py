@@ -107,7 +107,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    fault = _fault(error)
+    fault = _fault(getattr(request.state, "body_error", error))
     request.state.code = fault.code
     return JSONResponse(fault.body(request.state.request_id), fault.status, fault.headers())
 
@@ -122,7 +122,7 @@ def _fault(error: Exception) -> Fault:
             for each in error.errors()[:10]
         ]
         message = f"The request is wrong at {wrong[0]['at']}: {wrong[0]['rule']}."
-        return Fault(422, "invalid_request", message, {"errors": wrong})
+        return Fault(422, code="invalid_request", message=message, info={"errors": wrong})
     assert isinstance(error, HTTPException)
     codes = {404: "no_such_route", 405: "method_not_allowed"}
     code = codes.get(error.status_code, "bad_request")

@@ -134,6 +134,11 @@ class Gate:
         seen = 0
         is_over = False
 
+        def kept(error: RagError) -> RagError:
+            # whoever reads the body makes an error of its own of ours: the handler looks here
+            scope["state"]["body_error"] = error
+            return error
+
         async def bounded() -> Message:
             nonlocal seen, is_over
             if is_over:  # what comes now is a disconnect: it may take as long as the answer
@@ -141,13 +146,13 @@ class Gate:
             try:
                 message = await asyncio.wait_for(receive(), options.body_timeout_s)
             except TimeoutError:
-                raise TransientError(
-                    "The body of the request came too slowly.", code="slow_body"
+                raise kept(
+                    TransientError("The body of the request came too slowly.", code="slow_body")
                 ) from None
             seen += len(message.get("body", b""))
             is_over = not message.get("more_body", False)
             if seen > limit:
-                raise too_large
+                raise kept(too_large)
             return message
 
         return bounded

@@ -77,34 +77,35 @@ def _check_limits(service: Service, given: list[UploadFile]) -> None:
 
 
 def _object_of(text: str | None) -> dict[str, str]:
-    found = _json(text, "rename_map", "an object of original and new names", "bad_rename_map")
+    what = "an object of original and new names"
+    found = _json(text, "rename_map", what, code="bad_rename_map")
     if found is None:
         return {}
     if not isinstance(found, dict) or not all(isinstance(new, str) for new in found.values()):
-        raise _malformed("rename_map", "an object of original and new names", "bad_rename_map")
+        raise _malformed("rename_map", what, code="bad_rename_map")
     return found
 
 
 def _list_of(text: str | None) -> list[str]:
-    what, code = "an array of file names", "bad_replace_filenames"
-    found = _json(text, "replace_filenames", what, code)
+    what = "an array of file names"
+    found = _json(text, "replace_filenames", what, code="bad_replace_filenames")
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-        raise _malformed("replace_filenames", what, code)
+        raise _malformed("replace_filenames", what, code="bad_replace_filenames")
     return found
 
 
-def _json(text: str | None, field: str, what: str, code: str) -> object:
+def _json(text: str | None, field: str, what: str, *, code: str) -> object:
     if not text or not text.strip():
         return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise _malformed(field, what, code) from None
+        raise _malformed(field, what, code=code) from None
 
 
-def _malformed(field: str, what: str, code: str) -> ConfigurationError:
+def _malformed(field: str, what: str, *, code: str) -> ConfigurationError:
     return ConfigurationError(f"{field} is malformed: send {what} as JSON.", code=code)
 
 

@@ -135,7 +135,7 @@ def _columns(scope: Scope, objects: Sequence[SourceObject]) -> dict[str, object]
 
 
 def content_of_documents(conn: Connection, ids: Sequence[int]) -> dict[int, bytes]:
-    """The newest content hash of each document that has one."""
+    """The newest content hash of each document that has one and serves nothing older."""
     rows = conn.execute(statements("manifest")["content_of_documents"], {"ids": list(ids)})
     return {row["id"]: bytes(row["content_hash"]) for row in rows}
 

@@ -79,9 +79,7 @@ def test_every_route_of_the_application_declares_a_policy(api: Api) -> None:
         for method in route.methods
     }
     documented = {
-        (method.upper(), path)
-        for path, item in app.openapi()["paths"].items()
-        for method in item
+        (method.upper(), path) for path, item in app.openapi()["paths"].items() for method in item
     }
 
     assert served == documented == set(OPERATIONS)
@@ -102,7 +100,9 @@ def test_a_foreigner_sees_what_is_not_there(
     foreign = api.key("globex", "admin")
     other_collection = api.key("acme", "admin", "other")
 
-    answers = [shape(request_of(api, operation, things, key)) for key in (foreign, other_collection)]
+    answers = [
+        shape(request_of(api, operation, things, key)) for key in (foreign, other_collection)
+    ]
     assert {status for status, _ in answers} == {404}
 
     # the same request when the things do not exist, from their owner
@@ -156,7 +156,7 @@ def test_a_role_reaches_as_far_as_the_policy_says(
 def test_an_operators_key_opens_all_namespaces_and_the_metrics(api: Api, things: Things) -> None:
     key = api.key(None, "admin")
 
-    for operation in GUARDED:
+    for operation in sorted(GUARDED, reverse=True):  # the deletion comes last
         assert request_of(api, operation, things, key).status_code == 200
 
 
@@ -210,7 +210,7 @@ def test_without_keys_a_web_page_of_others_does_not_get_in(api: Api, headers: An
 
 
 def test_without_keys_the_service_does_not_listen_to_the_network(make_api: MakeApi) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - what the server makes of it
+    with pytest.raises(Exception) as caught:
         make_api(host="0.0.0.0")
 
     assert "open_to_the_network" in getattr(caught.value, "code", "") or (
@@ -225,9 +225,9 @@ def test_the_rate_of_a_key_is_limited_and_others_are_not(make_api: MakeApi) -> N
 
     answers = [api.ask("rope", headers=busy) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [404, 429]
+    assert [answer.status_code for answer in answers] == [200, 429]
     assert 1 <= int(answers[1].headers["retry-after"]) <= 10
-    assert api.ask("rope", headers=calm).status_code == 404
+    assert api.ask("rope", headers=calm).status_code == 200
 
 
 # -- row-level security: the last line, should a statement forget its namespace --
@@ -254,7 +254,7 @@ def test_a_reader_sees_one_namespaces_rows_even_without_a_condition(
     for namespace in ("acme", "globex", "nobody"):
         with conn.transaction():
             access.become_reader(conn, namespace)
-            row = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()  # noqa: S608
+            row = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
             assert row is not None
             counts.append(row["rows"])
     everything = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
@@ -268,7 +268,7 @@ def test_a_reader_without_a_namespace_gets_an_error(two_tenants: Api, table: str
     conn = two_tenants.conn
     with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
         conn.execute("set local role rag_reader")
-        conn.execute(f"select * from {table}".encode())  # noqa: S608
+        conn.execute(f"select * from {table}".encode())
 
 
 @pytest.mark.parametrize(

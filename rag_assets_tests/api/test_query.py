@@ -104,7 +104,9 @@ def test_bad_input_is_refused_in_one_shape(filled: Api, body: Any, status: int) 
     assert answer.json()["info"]["request_id"] == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("text", ["'; drop table chunk; --", "100% %s %(query)s", "a & | ! <-> b:*"])
+@pytest.mark.parametrize(
+    "text", ["'; drop table chunk; --", "100% %s %(query)s", "a & | ! <-> b:*"]
+)
 def test_no_query_text_is_taken_for_sql(filled: Api, text: str) -> None:
     assert filled.ask(text).status_code == 200
     assert names(filled.ask("haul rope"))

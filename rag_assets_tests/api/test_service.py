@@ -113,8 +113,9 @@ def test_a_defect_is_answered_without_a_traceback(
 
 
 def test_a_request_keeps_the_id_it_came_with_if_that_is_one(api: Api) -> None:
-    kept = api.client.get("/files", params=ACME, headers={"X-Request-ID": "abc-1"})
-    made = api.client.get("/files", params=ACME, headers={"X-Request-ID": "no\tgood {}"})
+    missing = {"user_id": "acme", "project_id": "none"}
+    kept = api.client.get("/files", params=missing, headers={"X-Request-ID": "abc-1"})
+    made = api.client.get("/files", params=missing, headers={"X-Request-ID": "no\tgood {}"})
 
     assert kept.headers["x-request-id"] == kept.json()["info"]["request_id"] == "abc-1"
     assert len(made.headers["x-request-id"]) == 32
@@ -132,7 +133,7 @@ def test_the_log_has_the_outcome_and_nothing_of_the_content(
 ) -> None:
     key = api.key()
     with caplog.at_level(logging.INFO, "rag.api"):
-        api.ask("hunter2", headers={"X-API-Key": key})
+        api.ask("hunter2", collection="acme/none", headers={"X-API-Key": key})
         api.client.get("/files", params={**ACME, "filename": "hunter2"})
 
     lines = [json.loads(record.message) for record in caplog.records]
@@ -192,9 +193,7 @@ def test_a_busy_pool_is_a_503_not_an_empty_answer(make_api: MakeApi) -> None:
     assert "retry-after" in answer.headers
 
 
-def test_a_server_that_dropped_our_connections_costs_no_request(
-    api: Api, conn: Connection
-) -> None:
+def test_a_server_that_dropped_our_connections_costs_no_request(api: Api, conn: Connection) -> None:
     api.acme.source.put("rope.txt", b"A rope.")
     api.acme.run()
     assert api.ask("rope").status_code == 200

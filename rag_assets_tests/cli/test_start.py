@@ -49,6 +49,7 @@ def _processor_seconds_of_help() -> float:
     [
         "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
         "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate",
+        "serve",
     ],
 )  # fmt: skip
 def test_every_command_has_json_and_help(command, rag):
@@ -67,4 +68,5 @@ def test_no_command_is_missing_from_the_list_above():
     assert names == {
         "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
         "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate", "collection",
+        "serve", "key",
     }  # fmt: skip

@@ -75,6 +75,8 @@ def worker(harness: Harness, act: Act) -> Iterator[Harness]:
         conn.execute = watched  # type: ignore[method-assign]
         own = copy.copy(harness)
         own.conn = conn
+        # a process keeps the configuration it was started with
+        own.parser, own.embedder = copy.copy(harness.parser), copy.copy(harness.embedder)
         own.source = WatchedSource(harness.source, act)  # type: ignore[assignment]
         yield own
         harness.runs = own.runs

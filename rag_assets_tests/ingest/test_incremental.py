@@ -335,3 +335,16 @@ def test_a_fixed_file_is_pending_though_its_old_version_failed(harness: Harness)
     assert (row["shard"], row["documents"]) == (0, 1)
     harness.run()
     assert index.pending_shards(harness.conn) == []
+
+
+def test_a_new_configuration_waits_for_objects_that_are_away(harness: Harness) -> None:
+    harness.source.put("a.txt", b"some text")
+    harness.run()
+    harness.parser.config = {"parser": "fake", "version": 2}
+    harness.source.errors["a.txt"] = UnavailableError("The bucket is away.", code="s3_unreachable")
+    counts = harness.run()["search_index"]
+    assert (counts["behind"], counts.get("promoted", 0)) == (1, 0)
+    assert set(texts(harness)) == {"a.txt"}
+    harness.source.errors.clear()
+    harness.conn.execute("update dead_letter set next_retry_at = now()")
+    assert harness.run()["search_index"]["promoted"] == 1

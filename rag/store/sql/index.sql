@@ -23,9 +23,10 @@ select live_generation_id from collection where id = %(collection_id)s for updat
 update collection set live_generation_id = %(generation_id)s where id = %(collection_id)s
 
 -- name: retire_live
--- The generation that served until now.
+-- The generation that served until now, and older ones that never came to serve.
 update generation set state = 'retired', retired_at = now()
-where collection_id = %(collection_id)s and state = 'live' and id <> %(generation_id)s
+where collection_id = %(collection_id)s and id <> %(generation_id)s
+    and (state = 'live' or (state = 'building' and id < %(generation_id)s))
 
 -- name: make_live
 -- The generation that serves from now on.
@@ -33,7 +34,9 @@ update generation set state = 'live', promoted_at = now(), retired_at = null
 where id = %(generation_id)s
 
 -- name: documents_behind
--- Live, unfailed documents of the whole collection that a generation does not serve yet.
+-- Documents of the whole collection that a generation should serve and does not yet. One that
+-- failed for good is not waited for; one whose object or engine is away for now is: a generation
+-- that went live without it would take it out of search.
 select count(*) as documents
 from document
 left join publication on publication.generation_id = %(generation_id)s
@@ -44,7 +47,8 @@ where document.collection_id = %(collection_id)s and document.deleted_at is null
     and not exists (
         select from dead_letter
         where dead_letter.document_id = document.id and dead_letter.resolved_at is null
-            and dead_letter.version_id = document.version_id)
+            and dead_letter.version_id = document.version_id
+            and dead_letter.kind in ('poison', 'policy', 'configuration'))
 
 -- name: pending_shards
 -- Shards with documents that are registered, not served by the live generation, and not barred:

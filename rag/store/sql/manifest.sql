@@ -99,10 +99,16 @@ from unnest(
 where document.source_id = %(source_id)s and document.uri = item.uri
 
 -- name: content_of_documents
--- The newest content hash of the named documents, to recognise renames.
+-- The newest content hash of the named documents, to recognise renames. One whose newest version
+-- is not served yet, or failed, keeps no name: its rows are of an older text.
 select document.id, document_version.content_hash
 from document join document_version on document_version.id = document.version_id
 where document.id = any(%(ids)s)
+    and not exists (
+        select from publication
+        join generation on generation.id = publication.generation_id and generation.state = 'live'
+        where publication.document_id = document.id
+            and publication.version_id <> document.version_id)
 
 -- name: rename_document
 -- A vanished document found again under another name keeps its identity and all that hangs on it.

@@ -5,7 +5,7 @@ where state = 'retired' and retired_at < now() - make_interval(secs => %(retenti
     and id <> (
         select newest.id from generation as newest
         where newest.collection_id = generation.collection_id and newest.state = 'retired'
-        order by newest.retired_at desc limit 1)
+        order by newest.retired_at desc, newest.promoted_at desc nulls last limit 1)
 returning id
 
 -- name: drop_rows_of_generations
