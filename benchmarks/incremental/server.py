@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -48,13 +48,25 @@ class Server:
                 if row == (1,):
                     break
                 time.sleep(0.02)
-        time.sleep(0.05)
+        while True:
+            children = self.process.children()
+            total = self._sum(children)
+            # a process reaped between the two looks would be in neither sum
+            if total is not None and children == self.process.children():
+                return total
+            time.sleep(0.02)
+
+    def _sum(self, children: list[psutil.Process]) -> float | None:
+        """CPU of the server process, of those it has reaped and of `children`; None when one of
+        these is gone."""
         times = self.process.cpu_times()
         total = times.user + times.system + times.children_user + times.children_system
-        for child in self.process.children():
-            with suppress(psutil.NoSuchProcess):
+        for child in children:
+            try:
                 own = child.cpu_times()
-                total += own.user + own.system
+            except psutil.NoSuchProcess:
+                return None
+            total += own.user + own.system
         return float(total)
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 # variables that begin as settings do and are none: they say where settings or tests' data are
 _KNOWN = frozenset({"RAG_CONFIG", "RAG_TEST_DATA"})
-_TABLE = re.compile(r"RAG_TABLE_\w+_URL")  # databases of table sources, named by their addresses
+# databases of table sources, named by their addresses, and the settings of the HTTP service
+_TABLE = re.compile(r"RAG_TABLE_\w+_URL|RAG_API_\w+")
 
 
 @dataclass(frozen=True, slots=True)

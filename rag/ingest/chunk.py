@@ -5,11 +5,13 @@ from __future__ import annotations
 from rag.chunking.chunker import cut_passages
 from rag.chunking.context import BLANK_LINE
 from rag.fingerprint import digest
+from rag.ingest.batches import batched
 from rag.ingest.workshop import StageReport, Workshop, preview, recorded_stage
 from rag.model import Shard
 from rag.store import content
 from rag.store.content import CutText
 from rag.store.database import Row
+from rag.store.statistics import refresh_statistics
 
 BATCH = 200
 
@@ -21,14 +23,15 @@ def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
         report.add("documents", 0)
         report.add("chunks", 0)
         report.add("tokens", 0)
-        after = 0
-        while rows := content.select(shop.conn, "uncut", build, after=after, limit=BATCH):
+        waiting = [row["parsed_id"] for row in content.select(shop.conn, "uncut_ids", build)]
+        for ids in batched(waiting, BATCH):
+            rows = content.select(shop.conn, "uncut", build, ids=list(ids))
             cut = [_cut(shop, row) for row in rows]
             report.add("chunks", content.insert_chunks(shop.conn, build, cut, shop.run_id))
             report.add("documents", len(cut))
             report.add("tokens", sum(chunk.tokens for item in cut for chunk in item.chunks))
-            after = rows[-1]["parsed_id"]
-            shop.progress("chunks", report.counts["documents"], 0)
+            refresh_statistics(shop.conn)
+            shop.progress("chunks", report.counts["documents"], len(waiting))
         report.preview = preview(shop.conn, build)
         report.counts["total"] = content.select_one(shop.conn, "stage_counts", build)["chunks"]
     return report

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from rag.errors import PoisonError, RagError, TransientError
 from rag.fingerprint import fingerprint
-from rag.ingest.batches import batched_within
+from rag.ingest.batches import batched, batched_within
 from rag.ingest.retry import retry_in
 from rag.ingest.spool import sha256_of
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
@@ -21,6 +21,7 @@ from rag.store import content, ledger
 from rag.store.content import Build, ParsedContent
 from rag.store.database import Row, connect
 from rag.store.ledger import Failure
+from rag.store.statistics import refresh_statistics
 
 BATCH = 64
 # what is parsed is kept after so long at the latest: a crash loses no more than that
@@ -50,6 +51,8 @@ def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
         for rows in _pages(shop, build):
             for tasks in _claimed_batches(shop, owner, rows):
                 done += _parse_batch(shop, build, owner, tasks, report)
+                # or the plan made while the table was empty would read all of it for each page
+                refresh_statistics(shop.conn)
                 shop.progress("parsed_documents", done, total)
         content.resolve_parsed(shop.conn, build)
         report.facts["parser"] = fingerprint("parser", shop.parser.config)
@@ -64,13 +67,12 @@ def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
 
 
 def _pages(shop: Workshop, build: Build) -> Iterator[list[Row]]:
-    after = 0
     name = fingerprint("parser", shop.parser.config)
-    while rows := content.select(
-        shop.conn, "unparsed", build, after=after, fingerprint=name, limit=BATCH
-    ):
-        yield rows
-        after = rows[-1]["version_id"]
+    waiting = content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
+    for ids in batched([row["version_id"] for row in waiting], BATCH):
+        rows = content.select(shop.conn, "unparsed", build, fingerprint=name, ids=list(ids))
+        if rows:
+            yield rows
 
 
 def _claimed_batches(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> Iterator[list[Task]]:

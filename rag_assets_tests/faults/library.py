@@ -105,6 +105,8 @@ class Reader:
         except UnavailableError:
             self.refused += 1
             time.sleep(0.05)
+        except TypeError as error:
+            self.violations.append(f"a row in search has no publication ({error})")
 
     def check(self, hits: tuple[Hit, ...]) -> None:
         """All documents there, each of one version, whole, and none older than seen before."""

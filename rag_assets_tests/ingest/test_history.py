@@ -47,7 +47,8 @@ def explore(database_url: str, *, examples: int, steps: int, derandomize: bool =
 
 @pytest.mark.slow
 def test_the_index_equals_the_source_after_any_history(database_url: str) -> None:
-    explore(database_url, examples=EXAMPLES, steps=STEPS)
+    # the same histories each time, but for the nightly profile: a new one is news, not an accident
+    explore(database_url, examples=EXAMPLES, steps=STEPS, derandomize=not NIGHTLY)
 
 
 # histories that end right, each because of one rule

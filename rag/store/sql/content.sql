@@ -1,14 +1,11 @@
--- name: unparsed
--- Newest versions of a shard without parsed text under this parser, not barred by a dead letter.
-select document.id as document_id, document_version.id as version_id, document.uri,
-    document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at, source.uri as source_uri
+-- name: unparsed_ids
+-- Ids of the newest versions of a shard without parsed text under this parser, not barred by a dead
+-- letter: asked once, for a look per page would read the whole shard for each page.
+select document_version.id as version_id
 from document
 join document_version on document_version.id = document.version_id
-join source on source.id = document.source_id
 where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and document.deleted_at is null
-    and document_version.id > %(after)s
     and not exists (
         select from parsed
         where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
@@ -20,7 +17,30 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
             and dead_letter.fingerprint = %(fingerprint)s
             and (dead_letter.next_retry_at is null or dead_letter.next_retry_at > now()))
 order by document_version.id
-limit %(limit)s
+
+-- name: unparsed
+-- Of these versions, those that are still the newest, unparsed, and not barred by a dead letter.
+select document.id as document_id, document_version.id as version_id, document.uri,
+    document_version.content_hash, document_version.etag, document_version.object_version,
+    document_version.size_bytes, document_version.modified_at, source.uri as source_uri
+from document
+join document_version on document_version.id = document.version_id
+    and document_version.document_id = document.id
+join source on source.id = document.source_id
+where document.collection_id = %(collection_id)s and document.shard = %(shard)s
+    and document.deleted_at is null
+    and document_version.id = any(%(ids)s)
+    and not exists (
+        select from parsed
+        where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+            and parsed.content_hash = document_version.content_hash)
+    and not exists (
+        select from dead_letter
+        where dead_letter.version_id = document_version.id and dead_letter.stage = 'parse'
+            and dead_letter.resolved_at is null
+            and dead_letter.fingerprint = %(fingerprint)s
+            and (dead_letter.next_retry_at is null or dead_letter.next_retry_at > now()))
+order by document_version.id
 
 -- name: insert_parsed
 -- Keep parsed text by content, if a document of the namespace has that content; a repeat changes
@@ -59,22 +79,30 @@ update dead_letter set resolved_at = now() from done
 where dead_letter.document_id = done.document_id and dead_letter.stage = 'parse'
     and dead_letter.resolved_at is null
 
--- name: uncut
--- Parsed texts that a shard's documents use and that this chunker has not cut.
-select distinct on (parsed.id) parsed.id as parsed_id, parsed.text, parsed.blocks,
-    parsed.media_type, parsed.page_count, parsed.title
+-- name: uncut_ids
+-- Ids of parsed texts that a shard's documents use and that this chunker has not cut: asked once.
+select distinct parsed.id as parsed_id
 from document
 join document_version on document_version.id = document.version_id
 join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
     and parsed.content_hash = document_version.content_hash
 where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and document.deleted_at is null
-    and parsed.id > %(after)s
     and not exists (
         select from chunk_set
         where chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s)
 order by parsed.id
-limit %(limit)s
+
+-- name: uncut
+-- Of these parsed texts, those that this chunker still has not cut.
+select parsed.id as parsed_id, parsed.text, parsed.blocks, parsed.media_type, parsed.page_count,
+    parsed.title
+from parsed
+where parsed.id = any(%(ids)s)
+    and not exists (
+        select from chunk_set
+        where chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s)
+order by parsed.id
 
 -- name: insert_chunk_sets
 -- Heads of parsed texts' chunks; no row for those where another worker was first, or that are
