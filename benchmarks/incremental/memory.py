@@ -30,7 +30,8 @@ def main(arguments: Sequence[str]) -> None:
                 rows.append((size, [lane.go(scenario) for scenario in SCENARIOS[:2]]))
                 lane.close()
                 print(_line(*rows[-1]), flush=True)
-    _write(rows)
+                # after each size: the last one takes long
+                _write(rows)
 
 
 def _line(size: int, results: Sequence[Result]) -> str:
