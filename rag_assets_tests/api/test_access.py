@@ -18,6 +18,8 @@ from rag.store import access
 from rag.store.access import KeyScope
 from rag_assets_tests.api.conftest import ACME, Api, MakeApi, wait_until_warm
 
+pytestmark = pytest.mark.slow
+
 OPERATIONS = [(route.method, route.path) for route in ROUTES]
 GUARDED = [(r.method, r.path) for r in ROUTES if r.need is not Need.PUBLIC]
 # what an owner of acme with every role is answered

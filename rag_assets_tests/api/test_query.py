@@ -10,6 +10,8 @@ import pytest
 
 from rag_assets_tests.api.conftest import Api
 
+pytestmark = pytest.mark.slow
+
 CABLE = b"# Cable\n\nThe haul rope of the cable car is inspected every month."
 PUMP = b"# Pump\n\nThe pump house holds three pumps and a rope ladder."
 

@@ -24,6 +24,8 @@ from rag.store.database import Connection
 from rag_assets_tests.api.conftest import ACME, Api, MakeApi, wait_until_warm
 from rag_assets_tests.fakes_embed import FakeEmbedder
 
+pytestmark = pytest.mark.slow
+
 
 def test_health_has_the_known_shape(api: Api) -> None:
     answer = api.client.get("/health")

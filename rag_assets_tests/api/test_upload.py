@@ -11,6 +11,8 @@ import pytest
 from rag.errors import UnavailableError
 from rag_assets_tests.api.conftest import ACME, Api, MakeApi
 
+pytestmark = pytest.mark.slow
+
 ROPE = b"# Rope\n\nThe rope is steel. It is greased weekly."
 
 

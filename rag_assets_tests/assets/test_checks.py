@@ -14,7 +14,7 @@ from rag_assets_tests.assets.bench import (
     failure_of,
 )
 
-pytestmark = DAGSTER_WARNINGS
+pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 ALL = {contract.judge.__name__ for contracts in CONTRACTS.values() for contract in contracts}

@@ -15,7 +15,7 @@ from rag_assets_tests.fakes_source import START, FakeSource
 from rag_assets_tests.world import served
 from sensors import object_store
 
-pytestmark = DAGSTER_WARNINGS
+pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 
 class ParserDuringAnUpload(FakeParser):

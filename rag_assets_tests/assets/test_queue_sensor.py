@@ -18,12 +18,13 @@ from rag.sources.queue import NotificationQueue, open_queue
 from rag.sources.s3 import S3Source, s3_client
 from rag.stack.object_store import S3Server
 from rag.store.hints import hinted_shards
+from rag_assets import failures
 from rag_assets.definitions import build_definitions, platform_resources
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, fake_resources, leave_a_run
 from rag_assets_tests.world import served
 from sensors.queue import queue_sensor
 
-pytestmark = DAGSTER_WARNINGS
+pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 EVENTS = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
 
@@ -258,7 +259,10 @@ def test_a_hint_that_comes_while_a_run_looks_outlives_it(wire: Wire) -> None:
     assert wire.hinted() == ["a.txt"]
 
 
-def test_a_run_that_could_not_list_keeps_the_hints(wire: Wire) -> None:
+def test_a_run_that_could_not_list_keeps_the_hints(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "RETRY_AFTER_S", 0.0)
     wire.put("a.txt", "Some text.")
     (request,) = wire.requests()
     wire.bench.unreachable[wire.source] = UnavailableError("no such host")

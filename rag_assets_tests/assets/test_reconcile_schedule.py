@@ -11,7 +11,7 @@ import pytest
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, leave_a_run
 from sensors.reconcile import reconcile_schedule
 
-pytestmark = DAGSTER_WARNINGS
+pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 
 @pytest.fixture(autouse=True)

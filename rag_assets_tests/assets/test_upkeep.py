@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dagster as dg
+import pytest
 
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, failure_of, fake_resources
 from rag_assets_tests.world import assert_world_is_sound, served
 
-pytestmark = DAGSTER_WARNINGS
+pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 
 def launch(

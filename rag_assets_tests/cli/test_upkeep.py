@@ -10,6 +10,8 @@ from rag.model import CollectionName
 from rag.store import collections
 from rag_assets_tests.ingest.harness import Harness
 
+pytestmark = pytest.mark.slow
+
 NAME = "acme/docs"
 
 

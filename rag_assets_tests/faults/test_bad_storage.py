@@ -19,6 +19,8 @@ from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.sources.stub_store import Fault, Refusal, StubStore
 from rag_assets_tests.world import assert_world_is_sound, served
 
+pytestmark = pytest.mark.slow
+
 FETCH_FAULTS = [
     Fault.CUT, Fault.STALL, Fault.FLIP, Fault.SHORT, Fault.SWAP,
     Refusal(404, "NoSuchKey"), Refusal(403, "AccessDenied"),
@@ -91,7 +93,6 @@ def test_bytes_that_stay_wrong_are_given_up_and_never_published(
     assert only_text(harness) == [text_of(0, 3)]
 
 
-@pytest.mark.slow
 def test_a_store_that_fails_at_random_is_survived(harness: Harness, stub: StubStore) -> None:
     rng = seeded()
     documents = 60 if NIGHTLY else 15
@@ -120,7 +121,6 @@ def test_a_store_that_fails_at_random_is_survived(harness: Harness, stub: StubSt
     assert calls <= 5 * (documents * 3 + runs * documents)
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_for_now_and_leaves_nothing_half(
     conn: Connection, database_url: str, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from rag_assets_tests.faults.history import World
 from rag_assets_tests.faults.mutants import publish_in_steps
 from rag_assets_tests.faults.profile import NIGHTLY
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES, STEPS = (2_000, 100) if NIGHTLY else (25, 15)
 # what the machine may need to find a missing rule without being shown the way
 EXAMPLES_TO_FIND = 150
@@ -45,7 +47,6 @@ def explore(database_url: str, *, examples: int, steps: int, derandomize: bool =
         )
 
 
-@pytest.mark.slow
 def test_the_index_equals_the_source_after_any_history(database_url: str) -> None:
     # the same histories each time, but for the nightly profile: a new one is news, not an accident
     explore(database_url, examples=EXAMPLES, steps=STEPS, derandomize=not NIGHTLY)
@@ -344,7 +345,6 @@ def test_it_would_not_without_its_rule(
     print(repr(caught.value)[:200])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mutant", FOUND_ALONE, ids=name_of)
 def test_the_machine_finds_what_is_missing(
     database_url: str, monkeypatch: Patch, mutant: Callable[[Patch], None]

@@ -1,0 +1,16 @@
+"""Search: what the schema gains for it."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+SQL = """
+select 1;
+"""
+
+
+def upgrade() -> None:
+    op.execute(SQL)

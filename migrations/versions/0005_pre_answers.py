@@ -1,0 +1,16 @@
+"""Answers: what the schema gains for it."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+
+SQL = """
+select 1;
+"""
+
+
+def upgrade() -> None:
+    op.execute(SQL)
