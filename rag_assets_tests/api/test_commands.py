@@ -18,6 +18,8 @@ from rag.cli.key import moment_of
 from rag.errors import ConfigurationError
 from rag_assets_tests.cli.conftest import ROOT, Rag, rag, rag_with_database
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["rag", "rag_with_database"]
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

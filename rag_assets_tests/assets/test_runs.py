@@ -9,7 +9,7 @@ from rag_assets import failures
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, counts, failure_of, retries
 from rag_assets_tests.world import assert_world_is_sound, served
 
-pytestmark = DAGSTER_WARNINGS
+pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 ALPHA = b"# Alpha\n\nThe tide turns at nine."
 BETA = b"# Beta\n\nNobody rings the bell."

@@ -10,6 +10,8 @@ from rag.store import collections, ledger, manifest
 from rag.store.ledger import Failure
 from rag.store.manifest import Scope
 
+pytestmark = pytest.mark.slow
+
 NAME = "acme/handbook"
 
 

@@ -19,6 +19,8 @@ from rag_assets_tests.sources.conformance import names_of, only
 from rag_assets_tests.sources.places import BucketPlace
 from rag_assets_tests.sources.stub_store import Fault, Refusal, StubStore
 
+pytestmark = pytest.mark.slow
+
 SLOW_DOWN = Refusal(503, "SlowDown")
 BROKEN = Refusal(500, "InternalError")
 DATA = b"some text, " * 10_000

@@ -17,6 +17,8 @@ from rag.sources.open import normalise_uri, open_source
 from rag.sources.table import TableCursor, TableSource
 from rag_assets_tests.sources.conformance import ODD_NAMES, SourceConformance, names_of, only
 
+pytestmark = pytest.mark.slow
+
 PLAIN = "postgresql-table:///article?text=body&id=name"
 FULL = "postgresql-table:///public.article?text=body&id=name&title=title&updated=updated_at"
 
