@@ -93,6 +93,7 @@ def look_around(
     busy: set[str],
 ) -> Look:
     """Look at the sources in turn, from where the last tick ran out of time, for 40 s."""
+    from rag.settings import load_settings
     from rag.store.collections import all_sources, find_collection
 
     deadline = time.monotonic() + BUDGET_S
@@ -100,7 +101,7 @@ def look_around(
     collections = {name: find_collection(conn, name) for name in sorted(map(collection_of, rows))}
     ensure_partitions(context.instance, list(collections.values()))
     look = Look()
-    for shard, item, reason in unfinished_work(conn):
+    for shard, item, reason in unfinished_work(conn, load_settings()):
         look.add(shard, item, reason)
     for row in _in_turn(rows, context.cursor):
         collection = collections[collection_of(row)]

@@ -91,11 +91,11 @@ def _words(plan: Plan) -> str:
     return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in named if counts[name])
 
 
-def unfinished_work(conn: Connection) -> Iterator[tuple[Shard, str, str]]:
+def unfinished_work(conn: Connection, settings: Settings) -> Iterator[tuple[Shard, str, str]]:
     """(shard, item, reason) for documents a crash left unpublished and for retries that are due."""
     from rag.store import index
 
-    for row in index.pending_shards(conn):
+    for row in index.pending_shards(conn, settings.lease_s):
         shard = Shard(collection_of(row), row["shard"], row["shards"])
         item = f"pending:{row['documents']}:{row['newest_version']}:{row['attempts']}"
         yield shard, item, f"{row['documents']} documents registered, not yet searchable"

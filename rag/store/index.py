@@ -82,10 +82,10 @@ def documents_behind(conn: Connection, build: Build, generation: Generation) -> 
     return int(row["documents"])
 
 
-def pending_shards(conn: Connection) -> list[Row]:
+def pending_shards(conn: Connection, lease_s: float) -> list[Row]:
     """Shards of all collections with work that no listing shows: documents registered and not yet
-    served, and retries that are due."""
-    return conn.execute(statements("index")["pending_shards"]).fetchall()
+    served, and retries that are due; not what a worker alive within `lease_s` holds."""
+    return conn.execute(statements("index")["pending_shards"], {"lease_s": lease_s}).fetchall()
 
 
 def promote(conn: Connection, collection_id: int, generation: Generation) -> None:

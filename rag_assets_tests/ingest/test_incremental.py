@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 
 from rag.errors import UnavailableError
@@ -328,13 +330,24 @@ def test_an_unreachable_source_stops_no_other(harness: Harness) -> None:
 def test_a_fixed_file_is_pending_though_its_old_version_failed(harness: Harness) -> None:
     harness.source.put("a.txt", b"BROKEN")
     harness.run()
-    assert index.pending_shards(harness.conn) == []
+    assert index.pending_shards(harness.conn, lease_s=30.0) == []
     harness.source.put("a.txt", b"mended")
     STAGES["raw_documents"](harness.shop(), harness.shard)  # and then the worker is gone
-    (row,) = index.pending_shards(harness.conn)
+    (row,) = index.pending_shards(harness.conn, lease_s=30.0)
     assert (row["shard"], row["documents"]) == (0, 1)
     harness.run()
-    assert index.pending_shards(harness.conn) == []
+    assert index.pending_shards(harness.conn, lease_s=30.0) == []
+
+
+def test_what_a_worker_holds_is_pending_only_once_its_claim_lapsed(harness: Harness) -> None:
+    harness.source.put("a.txt", b"some text")
+    STAGES["raw_documents"](harness.shop(), harness.shard)
+    version_ids = [row["id"] for row in harness.conn.execute(b"select id from document_version")]
+    assert version_ids
+    ledger.claim(harness.conn, "parse", uuid.uuid4(), version_ids, 30.0)  # and then it is gone
+    assert index.pending_shards(harness.conn, lease_s=30.0) == []
+    (row,) = index.pending_shards(harness.conn, lease_s=0.0)
+    assert (row["documents"], row["attempts"]) == (1, 1)
 
 
 def test_a_new_configuration_waits_for_objects_that_are_away(harness: Harness) -> None:

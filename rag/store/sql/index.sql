@@ -51,12 +51,12 @@ where document.collection_id = %(collection_id)s and document.deleted_at is null
             and dead_letter.kind in ('poison', 'policy', 'configuration'))
 
 -- name: pending_shards
--- Shards with documents that are registered, not served by the live generation, and not barred:
--- what a crash left behind, and retries that are due.
+-- Shards with documents that are registered, not served by the live generation, neither barred nor
+-- in a worker's hands: what a crash left behind once its claims lapsed, and retries that are due.
 select
     namespace.name as namespace, collection.name as collection, collection.shards,
     document.shard, count(*) as documents, max(document.version_id) as newest_version,
-    coalesce(sum(dead_letter.attempts), 0)::bigint as attempts
+    (coalesce(sum(dead_letter.attempts), 0) + coalesce(sum(claim.attempts), 0))::bigint as attempts
 from document
 join collection on collection.id = document.collection_id
 join namespace on namespace.id = collection.namespace_id
@@ -64,9 +64,16 @@ left join publication on publication.generation_id = collection.live_generation_
     and publication.document_id = document.id
 left join dead_letter on dead_letter.document_id = document.id
     and dead_letter.version_id = document.version_id and dead_letter.resolved_at is null
+left join lateral (
+    select sum(lease.attempts) as attempts,
+        bool_or(lease.beat_at >= now() - make_interval(secs => %(lease_s)s)) as is_held
+    from lease where lease.version_id = document.version_id
+) as claim on true
 where document.deleted_at is null and document.version_id is not null
-    and publication.version_id is distinct from document.version_id
+    and (publication.version_id is distinct from document.version_id
+        or dead_letter.stage = 'unpack')
     and (dead_letter.id is null or dead_letter.next_retry_at <= now())
+    and claim.is_held is not true
 group by 1, 2, 3, 4
 order by 1, 2, 4
 
