@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,15 @@ class Source(Protocol):
     def fetch(self, obj: SourceObject, target: Path) -> None:
         """Write exactly the bytes `obj` describes to `target`. Raises TransientError when the
         object changed since the listing, or was cut short; NotFoundError when it is gone."""
+        ...
+
+
+@runtime_checkable
+class StatefulSource(Source, Protocol):
+    """A source that can say cheaply whether anything changed."""
+
+    def state(self) -> str | None:
+        """Equal states, equal listings; None where it can not tell. Raises as `list`."""
         ...
 
 

@@ -18,6 +18,7 @@ import dagster as dg
 
 from rag.errors import RagError, TransientError
 from rag.fingerprint import digest
+from rag.ports import Source, StatefulSource
 from rag_assets.jobs import ingest
 from rag_assets.partitions import COLLECTIONS
 from resources.object_store import ObjectStoreResource
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 # Dagster ends a tick after 60 s
 BUDGET_S = 40.0
+# a source that says it is as it was is listed all the same after this long: its documents may have
+# been changed by hand (`rag retry`)
+SETTLED_S = 60.0
 
 
 @dataclass(slots=True)
@@ -48,6 +52,8 @@ class Look:
     sources: int = 0
     notes: list[str] = field(default_factory=list)
     resume_after: int | None = None  # the last source looked at, when time ran out
+    # by source: its state when a look found nothing to do, and when that was
+    settled: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def add(self, shard: Shard, item: str, reason: str) -> None:
         key = shard.partition_key
@@ -79,7 +85,7 @@ def object_store_sensor(interval_s: int) -> dg.SensorDefinition:
         except TransientError as error:
             return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
         requests = list(requested_runs(context.instance, look, busy))
-        cursor = json.dumps({"after": look.resume_after}) if look.resume_after else ""
+        cursor = json.dumps({"after": look.resume_after, "settled": look.settled})
         reason = None if requests else _summary(look)
         return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=cursor)
 
@@ -100,10 +106,11 @@ def look_around(
     rows = all_sources(conn)
     collections = {name: find_collection(conn, name) for name in sorted(map(collection_of, rows))}
     ensure_partitions(context.instance, list(collections.values()))
-    look = Look()
+    seen = json.loads(context.cursor or "{}")
+    look = Look(settled=seen.get("settled", {}))
     for shard, item, reason in unfinished_work(conn, load_settings()):
         look.add(shard, item, reason)
-    for row in _in_turn(rows, context.cursor):
+    for row in _in_turn(rows, seen.get("after") or 0):
         collection = collections[collection_of(row)]
         if all(shard.partition_key in busy for shard in collection.shard_list()):
             continue
@@ -124,9 +131,8 @@ def ensure_partitions(instance: dg.DagsterInstance, collections: Sequence[Collec
         instance.add_dynamic_partitions(COLLECTIONS, missing)
 
 
-def _in_turn(rows: Sequence[Row], cursor: str | None) -> list[Row]:
-    """The sources after the cursor, then those before it."""
-    after = json.loads(cursor)["after"] if cursor else 0
+def _in_turn(rows: Sequence[Row], after: int) -> list[Row]:
+    """The sources after this one, then those before it."""
     return [row for row in rows if row["id"] > after] + [row for row in rows if row["id"] <= after]
 
 
@@ -144,14 +150,31 @@ def _look_at(
     look.sources += 1
     try:
         source = object_store.open_source(row["uri"], **row["options"])
+        state = _state(source, row)
+        if state and _is_settled(look, row, state):
+            return
         plan = reconcile.look(conn, scope_of(collection, row), source)
     except RagError as error:
         look.notes.append(f"{row['uri']} can not be read: {error.message}")
         return
+    if state and plan.is_empty and plan.is_complete:
+        look.settled[str(row["id"])] = (state, time.time())
     if not plan.is_complete:
         look.notes.append(f"{row['uri']} was listed in part: nothing is deleted by it")
     for shard, item, reason in listed_work(conn, load_settings(), collection, row, plan):
         look.add(shard, item, reason)
+
+
+def _state(source: Source, row: Row) -> str | None:
+    """What the source and the choice of its objects amount to; None where only a listing tells."""
+    state = source.state() if isinstance(source, StatefulSource) else None
+    return state and digest([state, json.dumps(row["options"], sort_keys=True)]).hex()
+
+
+def _is_settled(look: Look, row: Row, state: str) -> bool:
+    """Whether a look at this very state, not long ago, found nothing to do."""
+    known, at = look.settled.get(str(row["id"]), ("", 0.0))
+    return known == state and time.time() - at < SETTLED_S
 
 
 def requested_runs(

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from rag.model import Listing, SourceObject
-from rag.ports import Source
+from rag.ports import Source, StatefulSource
 
 # rows are written as Markdown, and parsers go by a name's end
 ROW_SUFFIX = ".md"
@@ -41,7 +41,7 @@ class Selection:
 
 
 class SelectedRows:
-    """A source whose objects are rows, less those that are not chosen. A row's path is its name:
+    """A source whose objects are rows, less the rows that are not chosen. A row's path is its name:
     what follows `#` in its address, decoded."""
 
     def __init__(self, source: Source, selection: Selection) -> None:
@@ -62,6 +62,10 @@ class SelectedRows:
     def fetch(self, obj: SourceObject, target: Path) -> None:
         """As the source itself."""
         self._source.fetch(obj, target)
+
+    def state(self) -> str | None:
+        """As the source itself, where it has one."""
+        return self._source.state() if isinstance(self._source, StatefulSource) else None
 
     def _path_below(self, obj: SourceObject) -> str:
         return unquote(obj.uri.removeprefix(f"{self.uri}#").removesuffix(ROW_SUFFIX))

@@ -12,9 +12,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import psycopg
@@ -45,28 +44,12 @@ _ROW = """
 select xmin::text || '-' || {stamp} as etag, {document} as document from {table}
 where {id} = %(key)s
 """
-_CHANGES = (
-    _ROWS
-    + """
-and {updated} is not null and (%(since)s::timestamptz is null
-    or ({updated}::timestamptz, {id}::text) > (%(since)s::timestamptz, %(key)s::text))
-order by {updated}::timestamptz, {id}::text limit %(limit)s
+# one number for the whole table: any insert, update or deletion gives another
+_STATE = """
+select count(*) || ':' || coalesce(sum(hashtextextended(
+    concat_ws('-', {id}::text, xmin::text, {stamp}), 0)), 0) as state
+from {table} where {id} is not null
 """
-)
-
-
-class TableCursor(NamedTuple):
-    """How far a table's changes were read."""
-
-    updated_at: datetime
-    key: str
-
-
-class TableChanges(NamedTuple):
-    """Some rows that changed, and where to go on."""
-
-    listing: Listing
-    cursor: TableCursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,31 +119,13 @@ class TableSource:
             )
         return Listing(tuple(found.values()), is_complete=True)
 
-    def changes(
-        self, cursor: TableCursor | None, *, limit: int = 1_000, lag_s: float = 60.0
-    ) -> TableChanges:
-        """Rows updated after the cursor, oldest first, as hints; they never show deletions.
-
-        A transaction stamps its rows when it begins and shows them when it commits, so the cursor
-        stays `lag_s` behind the server's clock and the last rows are given again next time.
-        Raises as `list`, and ConfigurationError (`bad_source`) when no `updated` is named."""
-        if self._address.updated is None:
-            raise ConfigurationError(
-                f"{self.uri} names no column of the last update: add &updated=.", code="bad_source"
-            )
-        after = {"since": cursor and cursor.updated_at, "key": cursor and cursor.key}
+    def state(self) -> str:
+        """What the rows amount to now: another after any insert, update or deletion. One row over
+        the wire, however many the table has. Raises as `list`."""
         with self._connection() as conn:
-            parameters = {**after, "limit": limit}
-            rows = conn.execute(self._sql(_CHANGES), parameters).fetchall()
-            horizon = conn.execute(
-                "select now() - make_interval(secs => %s) as horizon", [lag_s]
-            ).fetchone()
-        assert horizon is not None
-        settled = [row for row in rows if row["modified_at"] <= horizon["horizon"]]
-        if settled:
-            cursor = TableCursor(settled[-1]["modified_at"], settled[-1]["key"])
-        objects = tuple(self._object(row) for row in rows)
-        return TableChanges(Listing(objects, is_complete=False), cursor)
+            row = conn.execute(self._sql(_STATE)).fetchone()
+        assert row is not None
+        return str(row["state"])
 
     def fetch(self, obj: SourceObject, target: Path) -> None:
         """Write the row as Markdown to `target`.

@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from rag.errors import UnavailableError
+from rag.model import Listing
 from rag.ports import ParseJob, ParseOutcome
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, counts, leave_a_run
 from rag_assets_tests.fakes import FakeParser
@@ -256,3 +257,41 @@ def test_when_time_runs_out_the_next_tick_goes_on_where_it_stopped(
         ["acme/c"],
         ["acme/a"],
     ]
+
+
+class TellingSource(FakeSource):
+    """Says what it amounts to; counts its listings."""
+
+    listings = 0
+
+    def state(self) -> str:
+        return str(sorted(self.objects.items()))
+
+    def list(self) -> Listing:
+        self.listings += 1
+        return super().list()
+
+
+def test_a_source_that_says_it_is_as_it_was_is_not_listed_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.collect()
+    source = bench.sources["fake://bucket/"] = TellingSource("fake://bucket/")
+    source.put("a.txt", b"Text.")
+    bench.run_requested()
+    bench.tick()  # finds nothing to do, and remembers
+    before = source.listings
+
+    assert not bench.tick().run_requests
+    assert source.listings == before
+
+    source.put("a.txt", b"Other text.")
+    assert partitions(bench.tick()) == ["acme/docs"]
+    assert source.listings == before + 1
+
+    bench.run_requested()
+    bench.tick()
+    before = source.listings
+    monkeypatch.setattr(object_store, "SETTLED_S", 0.0)
+    bench.tick()
+    assert source.listings == before + 1

@@ -110,6 +110,19 @@ def test_failed_document_exits_with_3_and_the_rest_goes_through(folder, environm
 
 
 @pytest.mark.slow
+def test_when_every_document_fails_the_exit_says_so(folder, environment):
+    for path in folder.iterdir():
+        path.unlink()
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing that a reader could open")
+
+    answer = ingested(folder, environment)
+
+    assert answer.code == 3, answer.err
+    assert answer.json["documents"]["failed"] == 1
+    assert answer.json["chunks"] == 0
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_leaves_no_process(folder, environment, temporary_home):
     command = [sys.executable, "-m", "rag.cli.main", "ingest", str(folder), "-c", NAME]
     process = subprocess.Popen(

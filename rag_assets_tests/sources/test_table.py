@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,7 @@ from rag.errors import ConfigurationError, UnavailableError
 from rag.ports import Source
 from rag.settings import Settings
 from rag.sources.open import normalise_uri, open_source
-from rag.sources.table import TableCursor, TableSource
+from rag.sources.table import TableSource
 from rag_assets_tests.sources.conformance import ODD_NAMES, SourceConformance, names_of, only
 
 pytestmark = pytest.mark.slow
@@ -135,33 +135,20 @@ def test_number_keys_are_read_by_several_pages(
     assert (tmp_path / "got").read_bytes() == b"text 77"
 
 
-def test_the_cursor_gives_every_change_once_it_is_old_enough(place: TablePlace) -> None:
-    source = TableSource(FULL, place.url)
-    start = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
-    for number in range(7):  # three share a second
-        place.put(f"{number}", b"text", updated_at=start + timedelta(seconds=number // 3))
-    cursor: TableCursor | None = None
-    seen: list[str] = []
-    for _ in range(4):
-        listing, cursor = source.changes(cursor, limit=2)
-        assert not listing.is_complete
-        seen += [obj.uri.rpartition("#")[2] for obj in listing.objects]
-    assert seen == [f"{number}.md" for number in range(7)]
-    assert source.changes(cursor, limit=2).listing.objects == ()
-    place.put("0", b"new", updated_at=start + timedelta(minutes=1))
-    assert len(source.changes(cursor, limit=2).listing.objects) == 1
-
-
-def test_a_row_that_is_committed_late_is_not_lost(place: TablePlace) -> None:
-    """Its time is that of the beginning of its transaction."""
-    source = TableSource(FULL, place.url)
-    with psycopg.connect(place.url) as late:
-        late.execute("insert into article values ('late', '', 'text', now())")
-        place.conn.execute("insert into article values ('early', '', 'text', now())")
-        listing, cursor = source.changes(None)
-        assert [obj.uri for obj in listing.objects] == [f"{FULL}#early.md"]
-    listing, cursor = source.changes(cursor)
-    assert [obj.uri for obj in listing.objects] == [f"{FULL}#late.md", f"{FULL}#early.md"]
+def test_any_change_of_any_row_is_another_state(place: TablePlace) -> None:
+    source = TableSource("postgresql-table:///article?text=body&id=name", place.url)
+    states = [source.state()]
+    for change in (
+        "insert into article (name, body) values ('a', 'text'), ('b', 'text')",
+        "update article set body = 'text' where name = 'a'",  # the same text in a new row
+        "delete from article where name = 'a'",
+        "delete from article",
+    ):
+        place.conn.execute(change.encode())
+        states.append(source.state())
+        assert source.state() == states[-1]
+    assert len(set(states[:-1])) == 4
+    assert states[-1] == states[0]
 
 
 def test_a_key_that_repeats_is_refused(place: TablePlace) -> None:
