@@ -32,7 +32,7 @@ help: ## Show this list
 demo: $(INSTALLED) ## From a bucket to cited passages, with the sample documents
 	@$(BIN)/rag demo
 
-dev: $(INSTALLED) ## Keep the whole stack up: Dagster on 127.0.0.1:3000, Ctrl-C stops it
+dev: $(INSTALLED) ## Keep the whole stack up: web page on 127.0.0.1:7860, Dagster on :3000; Ctrl-C stops it
 	@$(BIN)/rag up
 
 test: $(INSTALLED) ## Every test, with the embedded servers

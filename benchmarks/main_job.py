@@ -23,10 +23,10 @@ from rag.cli.binding import find_or_create
 from rag.cli.demo import running_platform
 from rag.cli.object_store import client
 from rag.model import CollectionName
+from rag.search import search
 from rag.settings import Settings
 from rag.store import collections
 from rag.store.database import connect
-from rag.store.index import SearchRequest, search
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = (
@@ -73,8 +73,7 @@ def put_to_searchable(backend: Backend, puts: int) -> list[float]:
 
 
 def _hits(backend: Backend, name: CollectionName, code: str) -> bool:
-    request = SearchRequest(name, code, None, limit=1, depth=1)
-    return any(row["document_id"] is not None for row in search(backend.conn, request))
+    return bool(search(backend.conn, None, name, code, k=1, mode="bm25").hits)
 
 
 def demo_stages(home: Path) -> dict[str, float]:

@@ -82,6 +82,7 @@ class BlockKind(StrEnum):
     TABLE = "table"
     CODE = "code"
     CAPTION = "caption"
+    FIGURE = "figure"  # what a picture shows: its alternative text, or a description of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +154,5 @@ class Hit:
     ordinal: int
     document_id: int
     content_hash: str
+    before: str | None = None  # the text of its neighbours, when they were asked for
+    after: str | None = None

@@ -6,10 +6,10 @@ both pass. Adapters raise RagError subclasses only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +44,36 @@ class StatefulSource(Source, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FileLimits:
+    """What one file may cost where its collection says other than the parser's own limits."""
+
+    file_bytes: int
+    pages: int
+    wall_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class ParseJob:
-    """One file to parse. `name` (never used as a path) is only a hint and a label."""
+    """One file to parse. `name` (never used as a path) is only a hint and a label; `passwords` are
+    tried on an encrypted file; without `limits` the parser's own hold."""
 
     key: int
     path: Path
     name: str
-    passwords: tuple[str, ...] = ()
+    passwords: tuple[str, ...] = field(default=(), repr=False)
+    limits: FileLimits | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attached file on disk: `name` as the sender wrote it, `path` where its bytes are;
+    `ordinal` counts from 0."""
+
+    ordinal: int
+    name: str
+    media_type: str
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,23 @@ class Parser(Protocol):
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         """One outcome per job, in any order, as each ends. A bad file gives an outcome with an
         error; an exception here means that parsing as a whole does not work."""
+        ...
+
+    def attachments(self, job: ParseJob, folder: Path) -> tuple[Attachment, ...]:
+        """The files attached to the mail of `job`, written into the existing `folder`; empty for
+        other types. Raises the RagError that a parse of it would end with."""
+        ...
+
+
+class Captioner(Protocol):
+    """Says what a picture shows. `config` is part of the parser's fingerprint."""
+
+    config: dict[str, object]
+    most: int  # pictures described of one document
+    min_side: int  # pixels of the shorter side of a picture worth describing
+
+    def caption(self, jpeg: bytes) -> str:
+        """What the picture shows. Raises RagError; never takes longer than its time limit."""
         ...
 
 
@@ -106,4 +146,59 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a question, shape (dimension,), in the space of `embed`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation with a language model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of model calls; `is_estimated` where the endpoint did not count (four characters a
+    token)."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    is_estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.is_estimated or other.is_estimated,
+        )
+
+
+class LanguageModel(Protocol):
+    """Goes on with a conversation. Asynchronous, so that a caller who leaves ends the call."""
+
+    name: str
+
+    def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage]:
+        """The pieces of the reply as they come, then its usage, once and last.
+
+        Raises UnavailableError (`model_unavailable`, `model_timeout`, `model_cut_off`,
+        `model_malformed`), QuotaError (`model_rate_limited`) or ConfigurationError
+        (`model_refused`, `model_not_found`)."""
+        ...
+
+    async def close(self) -> None:
+        """Let connections go; a later reply opens new ones."""
+        ...
+
+
+class Reranker(Protocol):
+    """Reads question and passage together, which ranks better than comparing their vectors, and
+    slower."""
+
+    name: str
+
+    def rerank(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """A score per text, higher is better. Raises UnavailableError (`reranker_failed`) or
+        ConfigurationError (`bad_reranker`); never a silent other order."""
         ...

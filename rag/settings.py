@@ -9,25 +9,50 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import (
+    AliasChoices,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
 from rag.errors import ConfigurationError
+from rag.model import CollectionName
+from rag.watch_settings import WatchSettings
 
 MIB = 1024 * 1024
+T = TypeVar("T")
+LimitName = Literal["max_file_bytes", "max_pages", "parse_wall_s", "parse_memory_bytes"]
 
 
-class Settings(BaseSettings):
+class CollectionLimits(NamedTuple):
+    """What one file of a collection may cost."""
+
+    max_file_bytes: int
+    max_pages: int
+    parse_wall_s: float
+    parse_memory_bytes: int
+
+
+class Settings(WatchSettings):
     """What can be set, its default and its meaning."""
 
-    model_config = SettingsConfigDict(env_prefix="RAG_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="RAG_", frozen=True, extra="forbid", populate_by_name=True
+    )
 
     home: Path = Field(
         Path(".rag"),
@@ -101,11 +126,43 @@ class Settings(BaseSettings):
     ocr_languages: str = Field(
         "eng", description="Tesseract's languages, joined by '+', such as eng+deu."
     )
+    caption_base_url: str | None = Field(
+        None,
+        description="OpenAI-compatible endpoint of a vision model that describes pictures, such as "
+        "http://127.0.0.1:11434/v1. Unset: pictures are kept by their alternative texts only.",
+    )
+    caption_model: str | None = Field(
+        None, description="The vision model's name; needed with `caption_base_url`."
+    )
+    caption_api_key: SecretStr | None = Field(
+        None, description="Key of the caption endpoint, where it wants one."
+    )
+    caption_timeout_s: PositiveFloat = Field(
+        20.0, description="Seconds one description may take; a picture goes without after that."
+    )
+    caption_most: PositiveInt = Field(
+        10, description="Most pictures of one document that are described."
+    )
+    caption_min_side: PositiveInt = Field(
+        100, description="Pixels of the shorter side from which on a picture is described."
+    )
     allow_macros: bool = Field(
         False, description="Whether office files with macros are taken in (their text only)."
     )
     max_file_bytes: PositiveInt = Field(100 * MIB, description="Largest file taken in.")
     max_pages: PositiveInt = Field(2000, description="Most pages of one document.")
+    collection_limits: dict[str, dict[LimitName, PositiveFloat]] = Field(
+        {},
+        description="`max_file_bytes`, `max_pages`, `parse_wall_s` and `parse_memory_bytes` of "
+        "single collections, by `namespace/name`: JSON in the environment, a table in the file. "
+        "No part of the parser's fingerprint; `rag retry` tries what was refused again.",
+    )
+    document_passwords: dict[str, tuple[SecretStr, ...]] = Field(
+        {},
+        description="Passwords tried on encrypted PDF and office files, a list for each "
+        "`namespace/name`: JSON in the environment, a table in the file. Never stored or logged; "
+        "after a change `rag retry` tries the files again.",
+    )
     max_attempts: PositiveInt = Field(
         3, description="Tries of one document before it becomes a dead letter."
     )
@@ -129,6 +186,16 @@ class Settings(BaseSettings):
         "nothing uses are kept, for roll-backs and re-creations; then `rag sweep`, or the daily "
         "schedule, removes them.",
     )
+    own_partition_rows: PositiveInt = Field(
+        20_000,
+        description="Passages from which a collection has a partition and an HNSW index of its "
+        "own. Smaller ones share a partition and are searched exactly.",
+    )
+    reranker_model: str | None = Field(
+        None,
+        description="A cross-encoder (folder or hub name) that ranks the best passages of a search "
+        "again. Unset: they stay as the lists rank them.",
+    )
     sqs_queue_url: str | None = Field(
         None,
         description="Queue of S3 event notifications (SQS, directly, through SNS or EventBridge). "
@@ -137,6 +204,122 @@ class Settings(BaseSettings):
     )
     failure_share_error: float = Field(
         0.2, ge=0, le=1, description="Share of failed documents above which a check is an ERROR."
+    )
+    llm_base_url: str | None = Field(
+        None,
+        description="OpenAI-compatible endpoint that writes answers, such as "
+        "http://127.0.0.1:11434/v1 (Ollama). Unset: answers are made of the best sentences found.",
+    )
+    llm_model: str | None = Field(
+        None, description="The model's name at that endpoint; needed with `llm_base_url`."
+    )
+    llm_api_key: SecretStr | None = Field(
+        None, description="Key of the endpoint, where it wants one."
+    )
+    llm_timeout_s: PositiveFloat = Field(
+        60.0, description="Seconds one call of the model may take, its retries included."
+    )
+    llm_retries: int = Field(
+        2, ge=0, le=10, description="Tries after the first when the endpoint is busy or away."
+    )
+    llm_max_tokens: PositiveInt = Field(800, description="Longest answer, in the model's tokens.")
+    llm_temperature: float = Field(
+        0.0, ge=0, le=2, description="How freely the model chooses its words."
+    )
+    llm_requests_per_minute: NonNegativeInt = Field(
+        0, description="Most calls of the model per minute and process; 0 is no limit."
+    )
+    answer_min_similarity: float = Field(
+        0.25,
+        ge=-1,
+        le=1,
+        description="Cosine similarity to the question below which a passage is not relevant. "
+        "Without a relevant passage the answer is `answer_unknown`, and no model is called.",
+    )
+    answer_unknown: str = Field(
+        "I don't know the answer.", min_length=1, description="The answer when nothing is relevant."
+    )
+    gate_min_questions: PositiveInt = Field(
+        30, description="Questions without which the gate judges no candidate generation."
+    )
+    gate_drop: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="How far recall@10 and nDCG@10 of a candidate may lie below the live "
+        "generation's. A larger drop stops it when chance does not explain it (paired bootstrap, "
+        "95 %).",
+    )
+    gate_floors: dict[str, float] = Field(
+        {},
+        description="Least mean of metrics, whatever the live generation has: JSON in the "
+        'environment, such as {"recall@10": 0.5}, a table in the file.',
+    )
+    gate_filtered_recall: float = Field(
+        0.95, ge=0, le=1, description="Least share of the exact neighbours found under a filter."
+    )
+    gate_latency_ratio: PositiveFloat = Field(
+        2.0,
+        description="How much slower a candidate's searches (p95) may be; under 50 ms it is never "
+        "too slow.",
+    )
+    synthetic_questions: PositiveInt = Field(
+        100,
+        description="Questions made of a collection's own passages when it has no dataset yet.",
+    )
+    api_host: str = Field(
+        "127.0.0.1",
+        description="Address the HTTP service listens on. Others than loopback ones need an API "
+        "key to exist.",
+    )
+    api_port: int = Field(
+        7860,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("RAG_API_PORT", "INGESTION_PORT"),
+        description="Port of the web page and the HTTP service; 0 takes a free one. "
+        "INGESTION_PORT is accepted, too.",
+    )
+    api_pool_size: PositiveInt = Field(
+        10, description="Most connections of the HTTP service to Postgres."
+    )
+    api_pool_timeout_s: PositiveFloat = Field(
+        5.0, description="Seconds a request waits for a connection before it is answered 503."
+    )
+    api_statement_timeout_s: PositiveFloat = Field(
+        10.0, description="Longest database statement of a request, in seconds."
+    )
+    api_max_in_flight: PositiveInt = Field(
+        32, description="Requests worked on at a time; more are answered 503 with Retry-After."
+    )
+    api_requests_per_minute: NonNegativeInt = Field(
+        600, description="Requests per key and minute, else 429; 0 means no limit."
+    )
+    api_max_body_bytes: PositiveInt = Field(
+        MIB, description="Largest request body of everything but uploads."
+    )
+    api_body_timeout_s: PositiveFloat = Field(
+        30.0, description="Seconds without a byte after which a request's body is given up."
+    )
+    api_shutdown_s: PositiveInt = Field(
+        20, description="Seconds that requests in progress are given when the service stops."
+    )
+    api_upload_bucket: str = Field(
+        "rag-uploads", description="Bucket of uploaded files; made when it can be."
+    )
+    api_max_files_per_upload: PositiveInt = Field(
+        15,
+        validation_alias=AliasChoices("RAG_API_MAX_FILES_PER_UPLOAD", "MAX_FILES_PER_UPLOAD"),
+        description="Most files of one upload. MAX_FILES_PER_UPLOAD is accepted, too.",
+    )
+    api_max_file_mb: PositiveInt = Field(
+        50,
+        validation_alias=AliasChoices("RAG_API_MAX_FILE_MB", "MAX_FILE_MB"),
+        description="Largest uploaded file, in MB of 1,048,576 bytes. MAX_FILE_MB is accepted, "
+        "too.",
+    )
+    api_cors_origins: str = Field(
+        "", description="Web origins that may call from a browser, separated by commas."
     )
 
     @classmethod
@@ -152,6 +335,27 @@ class Settings(BaseSettings):
         file = Path(os.environ.get("RAG_CONFIG", "rag.toml"))
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file))
 
+    @field_validator("collection_limits", "document_passwords")
+    @classmethod
+    def _names_collections(cls, value: dict[str, T]) -> dict[str, T]:
+        """Every key names a collection: a misspelt one would do nothing, and silently."""
+        for name in value:
+            try:
+                CollectionName.parse(name)
+            except ConfigurationError as error:
+                raise ValueError(error.message) from None
+        return value
+
+    def limits_of(self, collection: str) -> CollectionLimits:
+        """What one file of the collection (`namespace/name`) may cost."""
+        own = self.collection_limits.get(collection, {})
+        return CollectionLimits(
+            int(own.get("max_file_bytes", self.max_file_bytes)),
+            int(own.get("max_pages", self.max_pages)),
+            own.get("parse_wall_s", self.parse_wall_s),
+            int(own.get("parse_memory_bytes", self.parse_memory_bytes)),
+        )
+
     @property
     def uses_embedded_database(self) -> bool:
         return self.database_url is None
@@ -159,6 +363,20 @@ class Settings(BaseSettings):
     @property
     def uses_embedded_s3(self) -> bool:
         return self.s3_endpoint_url is None and not os.environ.get("AWS_ACCESS_KEY_ID")
+
+    @property
+    def serves_this_machine_only(self) -> bool:
+        """Whether the HTTP service listens on a loopback address."""
+        return self.api_host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """One file more than allowed, each a little larger than allowed: enough to say why."""
+        return (self.api_max_files_per_upload + 1) * (self.api_max_file_mb + 1) * MIB
+
+    @property
+    def cors_origins(self) -> list[str]:
+        return [origin.strip() for origin in self.api_cors_origins.split(",") if origin.strip()]
 
 
 def load_settings() -> Settings:
@@ -176,6 +394,11 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "settings"
+        variable = str((first["loc"] or ("",))[0]).upper()
         raise ConfigurationError(
-            f"Setting {name} (RAG_{name.upper()}) is wrong: {first['msg']}.", code="bad_setting"
+            f"Setting {name} (RAG_{variable}) is wrong: {first['msg']}.", code="bad_setting"
+        ) from None
+    except SettingsError as error:
+        raise ConfigurationError(
+            f"A setting can not be read ({error}): write it as JSON.", code="bad_setting"
         ) from None

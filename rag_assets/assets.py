@@ -152,14 +152,15 @@ def search_index(
     **Promises.** A document is served whole or not at all: its rows are replaced in one
     transaction, and an older version never replaces a newer one. Rows belong to a *generation*,
     one build of the collection under one parser, chunker and model. A new configuration is built
-    beside the live generation and goes live when it has caught up, by moving one pointer.
+    beside the live generation and goes live when it has caught up, by moving one pointer; where
+    the collection is gated it waits for the gate, and a run keeps both current meanwhile.
 
     **Lives in** the tables `generation`, `publication` and `search_row`.
     """
-    from rag.ingest.publish import publish_documents
+    from rag.ingest.current import publish_everywhere
 
     with open_shard(context, workshop) as (shop, shard):
-        return dg.MaterializeResult(metadata=stage_metadata(publish_documents(shop, shard)))
+        return dg.MaterializeResult(metadata=stage_metadata(publish_everywhere(shop, shard)))
 
 
 INGEST_ASSETS = (raw_documents, parsed_documents, chunks, embeddings, search_index)

@@ -30,11 +30,16 @@ def code_versions(settings: Settings) -> Mapping[str, str]:
 
 def _parser(settings: Settings) -> dict[str, object]:
     from rag.parse.cleaning import CleaningConfig
-    from rag.parse.configuration import ocr_config, parse_limits
+    from rag.parse.configuration import caption_config, ocr_config, parse_limits
     from rag.parse.pool import parser_config
 
+    captions = caption_config(settings)
     return parser_config(
-        parse_limits(settings), CleaningConfig(), settings.layout_models, ocr_config(settings)
+        parse_limits(settings),
+        CleaningConfig(),
+        settings.layout_models,
+        ocr_config(settings),
+        captions.identity() if captions else None,
     )
 
 

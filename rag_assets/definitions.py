@@ -13,6 +13,7 @@ from rag_assets.checks import ingest_checks
 from rag_assets.code_versions import code_versions
 from rag_assets.jobs import ingest
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
+from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule
 from resources.embedder import EmbedderResource
 from resources.object_store import ObjectStoreResource
 from resources.parser import ParserResource
@@ -40,11 +41,11 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
         return spec.replace_attributes(code_version=versions[spec.key.to_user_string()])
 
     return dg.Definitions(
-        assets=[asset.map_asset_specs(versioned) for asset in INGEST_ASSETS],
+        assets=[*(asset.map_asset_specs(versioned) for asset in INGEST_ASSETS), *USAGE_ASSETS],
         asset_checks=ingest_checks(),
-        jobs=[ingest, retry_failed, sweep],
+        jobs=[ingest, retry_failed, sweep, usage],
         sensors=_sensors(settings),
-        schedules=[reconcile_schedule, sweep_schedule],
+        schedules=[reconcile_schedule, sweep_schedule, usage_schedule],
         resources=resources,
         # what is launched from the UI outside the job runs in one process, too
         executor=dg.in_process_executor,

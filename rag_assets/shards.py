@@ -25,10 +25,12 @@ def open_shard(context: Context, workshop: WorkshopResource) -> Iterator[tuple[W
     key = one_partition(context)
     run_id = context.op_execution_context.run.run_id
     with named_failures(), workshop.open(run_id, context.log.info) as shop:
+        from rag.ingest.current import in_force
         from rag.store.collections import find_collection
 
         collection = find_collection(shop.conn, read_partition_key(key).name)
-        yield shop, shard_of(key, collection.shards)
+        shard = shard_of(key, collection.shards)
+        yield in_force(shop, shard), shard
 
 
 def one_partition(context: Context) -> str:

@@ -31,6 +31,11 @@ VIOLATIONS = {
         select publication.document_id from publication
         join document on document.id = publication.document_id
         where document.deleted_at is not null""",
+    "no attachment outlives its mail or bears another name": """
+        select document.id from document
+        join document as mail on mail.id = document.parent_id
+        where document.deleted_at is null and (mail.deleted_at is not null
+            or not starts_with(document.uri, mail.uri || '#attachment='))""",
     "no served version is newer than the newest": """
         select publication.document_id from publication
         join document on document.id = publication.document_id

@@ -11,6 +11,7 @@ from pydantic import Field
 
 if TYPE_CHECKING:
     from rag.embed.engine import Precision
+    from rag.ingest.workshop import Engines
     from rag.ports import Embedder, Tokenizer
     from rag.settings import Settings
 
@@ -37,6 +38,16 @@ class EmbedderResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         from rag.settings import load_settings
 
         return _tokenizer(self._name(load_settings()))
+
+    def engines(self, settings: Settings) -> Engines:
+        """The tokenizer and embedder of other settings than those in force."""
+        from rag.ingest.workshop import Engines
+
+        model = settings.embedding_model
+        return Engines(
+            _tokenizer(model),
+            _embedder(model, settings.embedding_precision, settings.home / "models"),
+        )
 
     def _name(self, settings: Settings) -> str:
         return self.model or settings.embedding_model

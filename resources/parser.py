@@ -12,6 +12,7 @@ from pydantic import Field
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rag.parse.captions import CaptionConfig
     from rag.parse.limits import ParseLimits
     from rag.parse.ocr import OcrConfig
     from rag.ports import Parser
@@ -26,7 +27,7 @@ class ParserResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def parser(self) -> Parser:
         """The process's parser; asking for it starts nothing."""
-        from rag.parse.configuration import ocr_config, parse_limits
+        from rag.parse.configuration import caption_config, ocr_config, parse_limits
         from rag.settings import load_settings
 
         settings = load_settings()
@@ -35,15 +36,24 @@ class ParserResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             self.workers or settings.parse_workers,
             settings.layout_models,
             ocr_config(settings),
+            caption_config(settings),
         )
 
 
 @cache
 def _parser(
-    limits: ParseLimits, workers: int, layout_models: Path | None, ocr: OcrConfig
+    limits: ParseLimits,
+    workers: int,
+    layout_models: Path | None,
+    ocr: OcrConfig,
+    captions: CaptionConfig | None,
 ) -> Parser:
+    from rag.parse.captions import VisionModel
     from rag.parse.pool import DoclingParser
 
-    parser = DoclingParser(limits, workers or None, artifacts_path=layout_models, ocr=ocr)
+    captioner = VisionModel(captions) if captions else None
+    parser = DoclingParser(
+        limits, workers or None, artifacts_path=layout_models, ocr=ocr, captioner=captioner
+    )
     atexit.register(parser.close)
     return parser

@@ -48,6 +48,7 @@ class WorkshopResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 embedder=self.embedder.embedder(),
                 run_id=run_id,
                 progress=said_in_tenths(say),
+                open_engines=self.embedder.engines,
             )
 
 

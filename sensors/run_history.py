@@ -15,7 +15,7 @@ PLAN_TAG = "rag/plan"
 _LOOK_BACK = 12
 _COOL_DOWN_S = 30.0
 _COOL_DOWN_CAP_S = 900.0
-_UNDER_WAY = (
+UNDER_WAY = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -49,7 +49,7 @@ class RunHistory:
 
 def partitions_under_way(instance: dg.DagsterInstance) -> set[str]:
     """Partitions with a run queued or running, whatever launched it."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(_UNDER_WAY)))
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=list(UNDER_WAY)))
     return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
 
 

@@ -66,6 +66,7 @@ def _part(plan: Plan, shard: Shard) -> Plan:
         fetch=tuple(item for item in plan.fetch if is_ours(item.obj.uri)),
         touched=tuple(obj for obj in plan.touched if is_ours(obj.uri)),
         vanished=tuple(item for item in plan.vanished if is_ours(item.obj.uri)),
+        access=tuple(change for change in plan.access if is_ours(change.uri)),
     )
 
 
@@ -79,6 +80,7 @@ def _digest(plan: Plan, confirmed: bool) -> str:
         for item in plan.fetch
     ]  # fmt: skip
     parts += [f"touched|{obj.uri}|{obj.modified_at}" for obj in plan.touched]
+    parts += [f"access|{change.uri}|{change.etag}" for change in plan.access]
     if plan.is_complete:
         # held-back deletions become work again once they are confirmed
         parts += [f"vanished|{item.document_id}|{confirmed}" for item in plan.vanished]
@@ -87,7 +89,7 @@ def _digest(plan: Plan, confirmed: bool) -> str:
 
 def _words(plan: Plan) -> str:
     counts = plan.counts()
-    named = ("new", "changed", "metadata_only", "vanished")
+    named = ("new", "changed", "metadata_only", "vanished", "access_lists")
     return ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in named if counts[name])
 
 

@@ -202,20 +202,19 @@ create table publication (
 );
 create index publication_by_chunk_set on publication (chunk_set_id);
 
--- What search reads. Small generations share the default partition and are searched exactly.
+-- What dense search reads. Small generations share a partition and are searched exactly; a large one
+-- has a partition of its own with an index of its own (rag/store/partitions.py).
 create table search_row (
+    home bigint not null default 0,
     generation_id bigint not null,
     document_id bigint not null,
     ordinal int not null,
     chunk_set_id bigint not null,
-    tokens int not null,
     vector halfvec not null,
-    lexemes tsvector not null,
     -- the included column lets parity be counted from the index alone
-    primary key (generation_id, document_id, ordinal) include (chunk_set_id)
-) partition by list (generation_id);
-create table search_row_shared partition of search_row default;
-create index search_row_lexemes on search_row using gin (lexemes);
+    primary key (generation_id, document_id, ordinal, home) include (chunk_set_id)
+) partition by list (home);
+create table search_row_shared partition of search_row for values in (0);
 
 -- A worker's claim on one version at one stage; attempts are counted before the work starts.
 create table lease (

@@ -14,9 +14,23 @@ from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from rag.api import ask, files, health, upload
+from rag.api import (
+    answers,
+    ask,
+    chat,
+    collections,
+    documents,
+    files,
+    health,
+    mcp,
+    page_routes,
+    system,
+    topics,
+    upload,
+)
 from rag.api.faults import Fault, fault_of
 from rag.api.gate import Gate
+from rag.api.needs import Needs
 from rag.api.principal import Need
 from rag.api.service import Service
 from rag.errors import RagError
@@ -40,7 +54,14 @@ ROUTES = (
     Route("GET", "/metrics", health.metrics, Need.OPERATOR),
     Route("POST", "/query", ask.query, Need.READ),
     Route("POST", "/feedback", ask.feedback, Need.READ),
+    Route("POST", "/rag", answers.rag, Need.READ),
+    Route("POST", "/v1/chat/completions", chat.chat_completions, Need.READ),
+    Route("GET", "/v1/models", chat.models, Need.READ),
     Route("POST", "/v1/embeddings", ask.embeddings, Need.READ),
+    Route("POST", "/api/topic", topics.topic, Need.OPERATOR),
+    Route("POST", "/api/segment", topics.segment, Need.WRITE),
+    Route("POST", "/api/collect", topics.collect, Need.WRITE),
+    Route("POST", "/retrieve", topics.retrieve, Need.READ),
     Route("POST", "/upload", upload.upload, Need.WRITE),
     Route("GET", "/upload/status", upload.upload_status, Need.READ),
     Route("GET", "/files", files.list_files, Need.READ),
@@ -48,6 +69,12 @@ ROUTES = (
     Route("GET", "/files/chunks", files.chunks, Need.READ),
     Route("GET", "/cards", files.cards, Need.READ),
     Route("GET", "/file-summary", files.file_summary, Need.READ),
+    Route("GET", "/collections", collections.list_collections, Need.READ),
+    Route("GET", "/documents", documents.list_documents, Need.READ),
+    Route("POST", "/documents/retry", documents.retry, Need.WRITE),
+    Route("GET", "/documents/{document_id}/passage", documents.passage, Need.READ),
+    Route("GET", "/documents/{document_id}/pages/{page}.png", documents.page_image, Need.READ),
+    Route("GET", "/system", system.system, Need.READ),
 )
 
 
@@ -58,6 +85,7 @@ def build_app(service: Service) -> FastAPI:
         description="Search, uploads and files of document collections.",
     )  # fmt: skip
     app.state.service = service
+    app.state.desk = answers.open_desk(service)
     schemes = [Security(HTTPBearer(auto_error=False)),
                Security(APIKeyHeader(name="X-API-Key", auto_error=False))]  # fmt: skip
     for route in ROUTES:
@@ -66,13 +94,14 @@ def build_app(service: Service) -> FastAPI:
             route.path, route.endpoint, methods=[route.method], dependencies=[*guard, *schemes]
             if guard else [], response_model=None if route.path != "/query" else ask.Answer,
         )  # fmt: skip
+    app.router.routes.extend([*page_routes.routes(), mcp.route()])
     app.add_exception_handler(RagError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_error)
     app.add_exception_handler(HTTPException, _on_error)
-    app.add_middleware(Gate, service=service, needs=_least_needs())
-    if service.options.origins:
+    app.add_middleware(Gate, service=service, needs=Needs(_least_needs()))
+    if service.settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=service.options.origins,
+            CORSMiddleware, allow_origins=service.settings.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
         )  # fmt: skip
@@ -82,7 +111,8 @@ def build_app(service: Service) -> FastAPI:
 def _least_needs() -> dict[str, Need]:
     """What a path asks at least, whatever the method: known before routing and before the body."""
     order = list(Need)
-    needs = dict.fromkeys(_DOCS, Need.PUBLIC)
+    needs = dict.fromkeys((*_DOCS, *page_routes.paths().values()), Need.PUBLIC)
+    needs[mcp.PATH] = Need.READ
     for route in ROUTES:
         known = needs.get(route.path, route.need)
         needs[route.path] = min(known, route.need, key=order.index)
@@ -103,6 +133,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        await app.state.desk.close()
         await to_thread.run_sync(service.stop)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from rag.api.service import Caller, Service, Serving
-from rag.errors import ConfigurationError, NotFoundError
+from rag.errors import NotFoundError
 from rag.model import CollectionName, Hit
-from rag.search import MIN_DEPTH, Mode, SearchResult, found_by
+from rag.search import Mode, SearchRequest, SearchResult, check_query, found_by
 from rag.store import query_log
-from rag.store.index import Filters, SearchRequest
+from rag.store.filters import Filters, Range
 from rag.store.query_log import Asked, Feedback
 
 
@@ -34,22 +34,50 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Bound = Name | Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Between(_Strict):
+    """A range of values, bounds included: numbers, or texts such as ISO dates."""
+
+    least: Bound | None = Field(None, alias="from")
+    most: Bound | None = Field(None, alias="to")
+
+    def for_search(self) -> Range:
+        """The same as the index takes it. Raises ConfigurationError (`bad_filter`)."""
+        return Range(self.least, self.most).checked()
+
+
 class QueryFilters(_Strict):
-    """Which documents may be found; what is left out restricts nothing."""
+    """Which documents may be found; what is left out restricts nothing. `names` are globs over
+    file names or whole addresses, `metadata` is what the parser found in the files."""
 
     filenames: list[Name] | None = Field(None, min_length=1, max_length=100)
+    names: list[Name] | None = Field(None, min_length=1, max_length=20)
     media_types: list[Name] | None = Field(None, min_length=1, max_length=100)
+    languages: list[Name] | None = Field(None, min_length=1, max_length=100)
     modified_from: AwareDatetime | None = None
     modified_to: AwareDatetime | None = None
+    metadata: dict[Name, Between | bool | Bound] = Field({}, max_length=20)
 
     def for_search(self) -> Filters:
         """The same as the index takes it."""
         return Filters(
-            filenames=None if self.filenames is None else tuple(self.filenames),
-            media_types=None if self.media_types is None else tuple(self.media_types),
+            filenames=_tuple(self.filenames),
+            names=_tuple(self.names),
+            media_types=_tuple(self.media_types),
+            languages=_tuple(self.languages),
             modified_from=self.modified_from,
             modified_to=self.modified_to,
+            metadata={
+                key: value.for_search() if isinstance(value, Between) else value
+                for key, value in self.metadata.items()
+            },
         )
+
+
+def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
 
 
 class Query(_Strict):
@@ -61,12 +89,16 @@ class Query(_Strict):
     mode: Mode = "hybrid"
     filters: QueryFilters = QueryFilters()
     min_score: float | None = Field(None, allow_inf_nan=False)
+    max_per_document: int | None = Field(None, ge=1, le=100)
+    neighbors: int = Field(0, ge=0, le=5)
 
 
 class Passage(BaseModel):
-    """One hit. The score is cosine similarity (dense), BM25 (bm25) or the fused score (hybrid)."""
+    """One hit. The score is cosine similarity (dense), BM25 (bm25), the fused score (hybrid, rrf),
+    or the reranker's. `before` and `after` are its neighbours' text, where they were asked for."""
 
     document: str
+    document_id: int
     uri: str
     title: str | None
     page: int | None
@@ -76,10 +108,13 @@ class Passage(BaseModel):
     ranks: dict[str, int]
     ordinal: int
     content_hash: str
+    before: str | None
+    after: str | None
 
 
 class Answer(BaseModel):
-    """What a question found; `as_of` is the newest publication among the hits."""
+    """What a question found; `as_of` is the newest publication among the hits, or of the
+    collection when there are none."""
 
     query_id: uuid.UUID
     generation: int | None
@@ -90,19 +125,20 @@ class Answer(BaseModel):
 def query(body: Query, service: Serving, caller: Caller) -> Answer:
     """The best passages of one collection, ranked; logged with an id that feedback names."""
     name = caller.open(CollectionName.parse(body.collection))
-    if not body.query.strip():
-        raise ConfigurationError("The query is empty: write what to look for.", code="empty_query")
+    check_query(body.query)
+    filters = body.filters.for_search()
     started = time.perf_counter()
     vector = None if body.mode == "bm25" else service.embedder.embed_query(body.query)
     encoded = time.perf_counter()
     found = _search(service, SearchRequest(
-        name, body.query, vector, limit=body.k, depth=max(MIN_DEPTH, 5 * body.k),
-        use_lexical=body.mode != "dense", filters=body.filters.for_search(),
-        min_score=body.min_score,
+        name, body.query, vector, k=body.k, mode=body.mode, filters=filters,
+        min_score=body.min_score, principals=caller.principals, max_per_document=body.max_per_document,
+        neighbors=body.neighbors,
     ))  # fmt: skip
     asked = Asked(
         id=uuid.uuid4(), name=name, principal=caller.name, query=body.query, mode=body.mode,
-        k=body.k, filters=body.filters.model_dump(mode="json", exclude_none=True),
+        k=body.k,
+        filters=body.filters.model_dump(mode="json", exclude_defaults=True, by_alias=True),
         min_score=body.min_score, encode_ms=(encoded - started) * 1000,
         search_ms=(time.perf_counter() - encoded) * 1000,
     )  # fmt: skip
@@ -119,7 +155,7 @@ def query(body: Query, service: Serving, caller: Caller) -> Answer:
 def _search(service: Service, request: SearchRequest) -> SearchResult:
     as_reader = service.reads_as_reader()
     with service.database.reading(request.name.namespace, as_reader=as_reader) as conn:
-        return found_by(conn, request)
+        return found_by(conn, request, service.reranker)
 
 
 def _passage(hit: Hit) -> Passage:

@@ -40,7 +40,10 @@ _ONE_TEXT = {
 _UNAVAILABLE = "A server behind this service does not answer: try again in a moment."
 _MISCONFIGURED = "The service is not set up right: its operator finds more in its log."
 # transient errors whose message is ours and names no server
-_SPEAKING = frozenset({"not_ready", "overloaded", "object_store_unavailable", "slow_body"})
+_SPEAKING = frozenset({
+    "not_ready", "overloaded", "object_store_unavailable", "slow_body", "model_timeout",
+    "model_cut_off",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

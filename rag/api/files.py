@@ -31,7 +31,9 @@ def list_files(service: Serving, caller: Caller, user_id: User, project_id: User
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
     with service.database.connection() as conn:
         found = collections.find_collection(conn, name)
-        rows = files.served_files(conn, found, characters=_SUMMARISED_CHARACTERS)
+        rows = files.served_files(
+            conn, found, characters=_SUMMARISED_CHARACTERS, principals=caller.principals
+        )
     listed = [
         {"filename": row["filename"], "summary": summarise(row["text"], _FILE_SENTENCES)}
         for row in rows
@@ -46,7 +48,9 @@ def file_summary(
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
     with service.database.connection() as conn:
         found = collections.find_collection(conn, name)
-        rows = files.served_files(conn, found, filename, _SUMMARISED_CHARACTERS)
+        rows = files.served_files(
+            conn, found, filename, _SUMMARISED_CHARACTERS, principals=caller.principals
+        )
     if not rows:
         raise NotFoundError("No summary found for that file.", code="summary_not_found")
     return {"filename": filename, "summary": summarise(rows[0]["text"], _FILE_SENTENCES)}
@@ -65,7 +69,10 @@ def chunks(
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
     with service.database.connection() as conn:
         found = collections.find_collection(conn, name)
-        rows = files.served_chunks(conn, found, filename, limit=limit, with_vectors=with_embedding)
+        rows = files.served_chunks(
+            conn, found, filename, limit=limit, with_vectors=with_embedding,
+            principals=caller.principals,
+        )  # fmt: skip
     made = [_card(name, row) for row in rows]
     for card, row in zip(made, rows, strict=True):
         card["embedding"] = row["vector"]
@@ -85,7 +92,9 @@ def cards(
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
     with service.database.connection() as conn:
         found = collections.find_collection(conn, name)
-        rows = files.served_chunks(conn, found, filename, limit=limit, skip=skip)
+        rows = files.served_chunks(
+            conn, found, filename, limit=limit, skip=skip, principals=caller.principals
+        )
     return {"cards": [_card(name, row) for row in rows]}
 
 

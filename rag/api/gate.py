@@ -13,8 +13,7 @@ import re
 import time
 import traceback
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from anyio import to_thread
@@ -23,9 +22,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.api.faults import UNEXPECTED, Fault, fault_of
+from rag.api.needs import Needs
 from rag.api.principal import LOCAL, Need, Principal, unauthenticated
 from rag.api.service import Service
 from rag.errors import PolicyError, QuotaError, RagError, TransientError, UnavailableError
+from rag.rate import TokenBucket
 from rag.store import access
 
 _LOG = logging.getLogger("rag.api")
@@ -52,10 +53,10 @@ class Gate:
     """ASGI middleware. `needs` names what each path asks of its callers; a path that is not named
     is answered to those with a key only."""
 
-    def __init__(self, app: ASGIApp, service: Service, needs: Mapping[str, Need]) -> None:
+    def __init__(self, app: ASGIApp, service: Service, needs: Needs) -> None:
         self._app, self._service, self._needs = app, service, needs
         self._in_flight = 0
-        self._rates: dict[str, _Bucket] = {}
+        self._rates: dict[str, TokenBucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,7 +72,8 @@ class Gate:
         except RagError as error:
             await _refuse(fault_of(error), visit, scope, sending)
         except Exception as error:
-            _LOG.error("unexpected request_id=%s %s", visit.request_id, _where(error))
+            line = {"event": "unexpected", "request_id": visit.request_id, "where": _where(error)}
+            _LOG.error(json.dumps(line))
             await _refuse(UNEXPECTED, visit, scope, sending)
         finally:
             self._in_flight -= 1
@@ -79,7 +81,7 @@ class Gate:
             self._record(scope, visit)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send, visit: _Visit) -> None:
-        need = self._needs.get(scope["path"])
+        need = self._needs.of(scope["path"])
         if need is not Need.PUBLIC:
             self._check_load()
             headers = Headers(scope=scope)
@@ -105,15 +107,15 @@ class Gate:
         raise unauthenticated()
 
     def _check_load(self) -> None:
-        if self._service.is_stopping or self._in_flight > self._service.options.max_in_flight:
+        if self._service.is_stopping or self._in_flight > self._service.settings.api_max_in_flight:
             raise UnavailableError("Too many requests at a time: try again.", code="overloaded")
 
     def _check_rate(self, principal: Principal) -> None:
-        limit = self._service.options.requests_per_minute
+        limit = self._service.settings.api_requests_per_minute
         if not limit:
             return
-        bucket = self._rates.setdefault(principal.name, _Bucket(limit))
-        wait_s = bucket.take(limit, time.monotonic())
+        bucket = self._rates.setdefault(principal.name, TokenBucket(limit))
+        wait_s = bucket.take(time.monotonic())
         if wait_s > 0:
             raise QuotaError(
                 f"More than {limit} requests a minute: slow down.",
@@ -122,9 +124,9 @@ class Gate:
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         """The request's body: not longer than allowed, and not for ever."""
-        options = self._service.options
+        settings = self._service.settings
         is_upload = scope["path"] == _UPLOAD
-        limit = options.max_upload_bytes if is_upload else options.max_body_bytes
+        limit = settings.max_upload_bytes if is_upload else settings.api_max_body_bytes
         too_large = PolicyError(
             f"The request is larger than {limit:,} bytes.", code="request_too_large", limit=limit
         )
@@ -144,7 +146,7 @@ class Gate:
             if is_over:  # what comes now is a disconnect: it may take as long as the answer
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), options.body_timeout_s)
+                message = await asyncio.wait_for(receive(), settings.api_body_timeout_s)
             except TimeoutError:
                 raise kept(
                     TransientError("The body of the request came too slowly.", code="slow_body")
@@ -172,32 +174,10 @@ class Gate:
         _LOG.info(json.dumps(line))
 
 
-@dataclass(slots=True)
-class _Bucket:
-    """Tokens that come back by time; a full bucket is a burst of ten seconds' worth."""
-
-    limit: int
-    tokens: float = field(init=False)
-    looked_at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.tokens = max(1.0, self.limit / 6)
-
-    def take(self, limit: int, now: float) -> float:
-        """Take a token; returns the seconds to wait when there is none."""
-        full = max(1.0, limit / 6)
-        self.tokens = min(full, self.tokens + (now - self.looked_at) * limit / 60)
-        self.looked_at = now
-        if self.tokens < 1:
-            return (1 - self.tokens) * 60 / limit
-        self.tokens -= 1
-        return 0.0
-
-
-def _visit(scope: Scope, needs: Mapping[str, Need]) -> _Visit:
+def _visit(scope: Scope, needs: Needs) -> _Visit:
     given = Headers(scope=scope).get("x-request-id", "")
     request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    route = scope["path"] if scope["path"] in needs else "unmatched"
+    route = needs.route(scope["path"]) or "unmatched"
     method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE") else "other"
     return _Visit(request_id, method, route, time.perf_counter())
 
@@ -206,7 +186,9 @@ def _answering(visit: _Visit, send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             visit.status, visit.has_begun = message["status"], True
-            MutableHeaders(scope=message)["X-Request-ID"] = visit.request_id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = visit.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
         await send(message)
 
     return sending

@@ -40,8 +40,10 @@ def readyz(service: Serving) -> JSONResponse:
 
 
 def metrics(service: Serving) -> Response:
-    """Prometheus' text format: latency, errors, requests in flight, documents by state, age of the
-    oldest pending document."""
+    """Prometheus' text format: latency, errors, requests in flight, connections, documents by
+    state, queue and freshness."""
     with service.database.connection() as conn:
         service.meters.look(conn)
+    for state, count in service.database.usage().items():
+        service.meters.connections.labels(state).set(count)
     return Response(service.meters.text(), media_type=CONTENT_TYPE_LATEST)

@@ -38,6 +38,19 @@ class Meters:
             "How long the oldest document waits to be searchable.",
             registry=self.registry,
         )
+        self.hints = Gauge(
+            "rag_hints", "Changes that events named and no run has looked at.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.oldest_look = Gauge(
+            "rag_oldest_look_seconds",
+            "Age of the last complete look at the source that was looked at least.",
+            registry=self.registry,
+        )
+        self.connections = Gauge(
+            "rag_connections", "Connections to Postgres, and requests that wait for one.",
+            ["state"], registry=self.registry,
+        )  # fmt: skip
         self._looked_at = -_LOOK_S
         self._lock = threading.Lock()
 
@@ -47,10 +60,13 @@ class Meters:
             if time.monotonic() - self._looked_at < _LOOK_S:
                 return
             rows = {row["state"]: row for row in files.counts(conn)}
+            backlog = files.backlog(conn)
             self._looked_at = time.monotonic()
         for state in _STATES:
             self.documents.labels(state).set(rows[state]["documents"] if state in rows else 0)
         self.oldest_pending.set(rows["pending"]["oldest_s"] if "pending" in rows else 0)
+        self.hints.set(backlog["hints"])
+        self.oldest_look.set(backlog["oldest_look_s"])
 
     def text(self) -> bytes:
         """All of it in the text format."""

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
-from rag.api.options import ApiSettings
+from rag.settings import Settings
 from rag.store import access
 from rag.store.database import Connection, Row, named_errors
 
@@ -20,8 +20,8 @@ class Database:
     """The pool. Nothing is connected before `open`; a server that is away at the time of `open`
     is found when it comes back."""
 
-    def __init__(self, url: str, options: ApiSettings) -> None:
-        statement_ms = int(options.statement_timeout_s * 1000)
+    def __init__(self, url: str, settings: Settings) -> None:
+        statement_ms = int(settings.api_statement_timeout_s * 1000)
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             url,
             connection_class=psycopg.Connection[Row],
@@ -34,9 +34,9 @@ class Database:
                 f"-c idle_in_transaction_session_timeout={2 * statement_ms}",
             },
             min_size=1,
-            max_size=options.pool_size,
-            max_waiting=2 * options.max_in_flight,
-            timeout=options.pool_timeout_s,
+            max_size=settings.api_pool_size,
+            max_waiting=2 * settings.api_max_in_flight,
+            timeout=settings.api_pool_timeout_s,
             max_lifetime=3600,
             reconnect_timeout=30,
             check=ConnectionPool.check_connection,
@@ -65,6 +65,12 @@ class Database:
             if as_reader:
                 access.become_reader(conn, namespace)
             yield conn
+
+    def usage(self) -> dict[str, int]:
+        """Connections in use and idle, and the requests that wait for one."""
+        stats = self._pool.get_stats()
+        size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+        return {"used": size - idle, "idle": idle, "waiting": stats.get("requests_waiting", 0)}
 
     def is_connected(self) -> bool:
         """Whether the server answers now."""

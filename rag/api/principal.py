@@ -43,6 +43,14 @@ class Principal:
             return False
         return self.scope.collections is None or name.collection in self.scope.collections
 
+    @property
+    def principals(self) -> tuple[str, ...] | None:
+        """Whose documents the caller finds beside everyone's; None is all of them: an operator's
+        key, and an admin's."""
+        if self.scope.namespace is None or self.scope.role == "admin":
+            return None
+        return self.scope.principals
+
     def open(self, name: CollectionName) -> CollectionName:
         """The name itself. Raises NotFoundError (`collection_not_found`) when it is not within
         the key's scope: just as if it did not exist."""

@@ -10,11 +10,13 @@ from fastapi import Depends, Request
 
 from rag.api.bucket import Bucket
 from rag.api.meters import Meters
-from rag.api.options import ApiSettings
+from rag.api.pages import PageImages
 from rag.api.pool import Database
 from rag.api.principal import Principal
 from rag.api.warmth import WarmEmbedder
 from rag.errors import ConfigurationError, UnavailableError
+from rag.ports import Reranker
+from rag.settings import Settings
 from rag.store import access
 
 _LOG = logging.getLogger("rag.api")
@@ -24,11 +26,13 @@ _LOG = logging.getLogger("rag.api")
 class Service:
     """The parts of one running service."""
 
-    options: ApiSettings
+    settings: Settings
     database: Database
     embedder: WarmEmbedder
     bucket: Bucket
+    pages: PageImages
     model_name: str
+    reranker: Reranker | None = None
     meters: Meters = field(default_factory=Meters)
     is_stopping: bool = False
     _is_guarded: bool = False
@@ -39,10 +43,10 @@ class Service:
         when it would listen beyond this machine and nobody needs a key."""
         self.database.open()
         self.embedder.start()
-        if not self.options.is_loopback and not self.is_guarded():
+        if not self.settings.serves_this_machine_only and not self.is_guarded():
             raise ConfigurationError(
-                f"No API key exists, so the service may not listen on {self.options.host}: make "
-                "one with `rag key create`, or set RAG_API_HOST to 127.0.0.1.",
+                f"No API key exists, so the service may not listen on {self.settings.api_host}: "
+                "make one with `rag key create`, or set RAG_API_HOST to 127.0.0.1.",
                 code="open_to_the_network",
             )
         try:

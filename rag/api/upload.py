@@ -7,6 +7,7 @@ state is read from its documents, so it survives restarts and can not lie.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import uuid
@@ -14,10 +15,12 @@ from typing import IO, Annotated, Any
 
 from fastapi import File, Form, UploadFile
 
-from rag.api.options import MIB
 from rag.api.service import Caller, Service, Serving
-from rag.errors import ConfigurationError, ConflictError, NotFoundError, RagError
+from rag.errors import ConfigurationError, ConflictError, NotFoundError, PoisonError, RagError
+from rag.ingest import access_lists
 from rag.model import CollectionName
+from rag.settings import MIB
+from rag.sources.selection import ACCESS_LIST
 from rag.store import collections, files, hints
 from rag.store.collections import Collection
 from rag.store.database import Connection, Row
@@ -36,13 +39,15 @@ def upload(
     files: Annotated[list[UploadFile], File()],
     replace_filenames: Annotated[str | None, Form()] = None,
     rename_map: Annotated[str | None, Form()] = None,
+    principals: Annotated[str | None, Form()] = None,
 ) -> dict[str, Any]:
     """Store files in a collection (`user_id`/`project_id`), made when absent, and have them
-    ingested. All files are checked before any is taken."""
+    ingested. All files are checked before any is taken. `principals` says who may see them."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
     _check_limits(service, files)
     names = _final_names(files, _object_of(rename_map))
     replaced = _list_of(replace_filenames)
+    access = _access_list(principals)
     source = service.bucket.source_uri(name)
     made = [
         NewFile(at, new, file.filename or "", source + new, file.size or 0, _sha256(file.file))
@@ -51,7 +56,9 @@ def upload(
     job_id = uuid.uuid4()
     with service.database.connection() as conn:
         _start_job(conn, name, source, job_id, caller.name, made, replaced)
-    errors = [_store(service, job_id, new, file) for new, file in zip(made, files, strict=True)]
+    errors = [
+        _store(service, job_id, new, file, access) for new, file in zip(made, files, strict=True)
+    ]
     failed = [error for error in errors if error is not None]
     if len(failed) == len(made):
         raise failed[0]
@@ -63,16 +70,17 @@ def upload(
 
 
 def _check_limits(service: Service, given: list[UploadFile]) -> None:
-    options = service.options
-    if len(given) > options.max_files_per_upload:
+    settings = service.settings
+    if len(given) > settings.api_max_files_per_upload:
         raise ConfigurationError(
-            f"Too many files. Max {options.max_files_per_upload} allowed per upload.",
+            f"Too many files. Max {settings.api_max_files_per_upload} allowed per upload.",
             code="too_many_files",
         )
     for file in given:
-        if (file.size or 0) > options.max_file_mb * MIB:
+        if (file.size or 0) > settings.api_max_file_mb * MIB:
             raise ConfigurationError(
-                f"{file.filename} exceeds {options.max_file_mb} MB limit", code="file_over_limit"
+                f"{file.filename} exceeds {settings.api_max_file_mb} MB limit",
+                code="file_over_limit",
             )
 
 
@@ -177,8 +185,26 @@ def _check_replaced(
         )
 
 
-def _store(service: Service, job_id: uuid.UUID, new: NewFile, file: UploadFile) -> RagError | None:
+def _access_list(text: str | None) -> bytes | None:
+    """The object beside the files that says who may see them; none was asked for, none."""
+    what = "an array of names"
+    found = _json(text, "principals", what, code="bad_principals")
+    if found is None:
+        return None
+    data = json.dumps({"principals": found}).encode()
     try:
+        access_lists.parse(data)
+    except PoisonError:
+        raise _malformed("principals", what, code="bad_principals") from None
+    return data
+
+
+def _store(
+    service: Service, job_id: uuid.UUID, new: NewFile, file: UploadFile, access: bytes | None
+) -> RagError | None:
+    try:
+        if access is not None:  # first: no moment in which everyone sees the file
+            service.bucket.put(new.uri + ACCESS_LIST, io.BytesIO(access))
         service.bucket.put(new.uri, file.file)
     except RagError as error:
         with service.database.connection() as conn:

@@ -58,14 +58,24 @@ def folder(settings: Settings) -> Iterator[Finding]:
 
 
 def parser(settings: Settings) -> Iterator[Finding]:
-    """Which way PDFs are read, whether scans are, and how to get the other way."""
+    """Which way PDFs are read, whether scans and pictures are, and how to get the other way."""
     import shutil
+
+    from rag.parse.pdf_layout import missing_models
 
     if settings.layout_models is None:
         advice = "for layout models: pip install 'rag-assets[layout]', then set RAG_LAYOUT_MODELS"
         yield ok("parser", f"docling's native PDF text with our own assembly ({advice})")
+    elif lacking := missing_models(settings.layout_models):
+        detail = f"no {' and no '.join(lacking)} in {settings.layout_models}"
+        advice = "docling-tools models download -o FOLDER, or unset RAG_LAYOUT_MODELS"
+        yield warn("parser", f"layout models are missing, no PDF will be read: {detail}", advice)
     else:
         yield ok("parser", f"docling with the layout models in {settings.layout_models}")
+    if settings.caption_base_url is None:
+        yield ok("captions", "pictures by their alternative texts only (RAG_CAPTION_BASE_URL)")
+    else:
+        yield ok("captions", f"{settings.caption_model} at {settings.caption_base_url}")
     if settings.ocr == "off":
         yield ok("ocr", "off (RAG_OCR)")
     elif shutil.which("tesseract"):
@@ -97,18 +107,46 @@ def embedding(settings: Settings) -> Iterator[Finding]:
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """The port of the Dagster UI is free, or ours."""
+    """The ports of the Dagster UI and of the web page are free, or ours."""
     from rag.stack.endpoints import running_endpoints
-    from rag.stack.loopback import is_free
 
     running = running_endpoints(settings.home.resolve())
     if running is not None:
-        yield ok("ports", f"the stack runs: {running.dagster_url}")
-    elif settings.dagster_port and not is_free(settings.dagster_port):
-        yield warn(
-            "ports",
-            f"port {settings.dagster_port} is in use by another program",
-            "end it, or set RAG_DAGSTER_PORT (0 takes a free one)",
-        )
+        page = f"; web page {running.api_url}" if running.api_url else ""
+        yield ok("ports", f"the stack runs: {running.dagster_url}{page}")
+        return
+    yield _port(settings.dagster_port, "the Dagster UI", "RAG_DAGSTER_PORT")
+    yield _port(settings.api_port, "the web page and HTTP service", "RAG_API_PORT")
+
+
+def _port(port: int, purpose: str, setting: str) -> Finding:
+    from rag.stack.loopback import is_free
+
+    if port and not is_free(port):
+        advice = f"end it, or set {setting} (0 takes a free one)"
+        return warn("ports", f"port {port} for {purpose} is in use by another program", advice)
+    return ok("ports", f"{port or 'any free one'} for {purpose}")
+
+
+def page() -> Finding:
+    """The web page is part of the installation."""
+    from rag.api.page_routes import missing
+
+    lost = missing()
+    if lost:
+        return fail("web page", f"missing: {', '.join(lost)}", "install rag-assets again")
+    return ok("web page", "installed; `rag up` or `rag serve` serves it")
+
+
+def answers(settings: Settings) -> Iterator[Finding]:
+    """Who writes answers."""
+    from rag.cli.provenance import without_password
+    from rag.llm import open_model
+
+    if open_model(settings) is None:
+        advice = "a model of your own: RAG_LLM_BASE_URL and RAG_LLM_MODEL"
+        yield ok("answers", f"the best sentences, without a language model ({advice})")
     else:
-        yield ok("ports", f"{settings.dagster_port or 'any free one'} for the Dagster UI")
+        yield ok(
+            "answers", f"{settings.llm_model} at {without_password(settings.llm_base_url or '')}"
+        )

@@ -151,7 +151,8 @@ def show_end(outcome: Outcome) -> None:
         say(f"\n{plural(failed, 'document')} failed on purpose: {why}.")
     rag = "rag" if which("rag") else ".venv/bin/rag"
     signposts = {
-        "make dev": "the same stack, kept up; Dagster on http://127.0.0.1:3000",
+        "make dev": "the same stack, kept up: the web page on http://127.0.0.1:7860, Dagster on "
+        "http://127.0.0.1:3000",
         f'{rag} search {name} "..."': "a question of your own",
         f"{rag} status {name}": "what failed and why, generations, runs",
         f"{rag} ingest FOLDER -c my/docs": "your own documents",

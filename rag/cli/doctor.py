@@ -59,6 +59,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from checkup.configuration(settings)
     yield from findings_of("folder", lambda: checkup.folder(settings))
     yield from checkup.ports(settings)
+    yield checkup.page()
+    yield from findings_of("answers", lambda: checkup.answers(settings))
     yield from findings_of("postgres", lambda: _servers(settings))
     yield from findings_of("parser", lambda: checkup.parser(settings))
     yield from findings_of("embedding", lambda: checkup.embedding(settings))
@@ -78,6 +80,7 @@ def _servers(settings: Settings) -> Iterator[Finding]:
             yield finding
         if not is_well:
             return
+        yield from findings_of("api keys", lambda: server_checkup.keys(endpoints))
         with open_backend() as backend, served(backend, ["s3://"]) as complete:
             yield from findings_of("object store", lambda: server_checkup.object_store(complete))
         yield from findings_of("dagster", lambda: server_checkup.dagster(endpoints))

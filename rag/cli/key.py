@@ -40,6 +40,14 @@ def create(
             metavar="NAME", help="Open this collection of the namespace only. May be repeated."
         ),
     ] = None,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Sees this person's or group's documents beside those that are everyone's. May "
+            "be repeated.",
+        ),
+    ] = None,
     role: Annotated[
         KeyRole, typer.Option(help="read searches and gives feedback, write also uploads.")
     ] = KeyRole.READ,
@@ -54,7 +62,10 @@ def create(
     from rag.store.access import KeyScope, create_key
 
     chosen = tuple(collection or ())
-    scope = KeyScope(None if namespace == ALL else namespace, role.value, chosen or None)
+    scope = KeyScope(
+        None if namespace == ALL else namespace, role.value, chosen or None,
+        tuple(principal or ()),
+    )  # fmt: skip
     _check_names(namespace, chosen)
     until = None if expires is None else moment_of(expires, datetime.now(UTC))
     with open_backend() as backend:
@@ -116,12 +127,13 @@ def list_all(as_json: AsJson = False) -> None:
         say("There is no key yet, so the API serves this machine only: `rag key create NS`.")
         return
     table(
-        ["key", "namespace", "collections", "role", "state", "expires", "last used"],
+        ["key", "namespace", "collections", "principals", "role", "state", "expires", "last used"],
         [
             (
                 row["prefix"],
                 row["namespace"] or ALL,
                 "\n".join(row["collections"] or ["all"]),
+                "\n".join(row["principals"]),
                 row["role"],
                 row["state"],
                 row["expires_at"],

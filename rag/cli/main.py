@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from rag.cli import (
+    answer,
     collection,
     demo,
     doctor,
@@ -17,6 +18,7 @@ from rag.cli import (
     forget,
     ingest,
     key,
+    mcp,
     migrate,
     plan,
     retry,
@@ -34,7 +36,7 @@ EPILOG = (
 )
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Look": (doctor.doctor, search.search, status.status, plan.plan, forget.lineage),
+    "Look": (doctor.doctor, search.search, answer.answer, status.status, plan.plan, forget.lineage),
     "Work": (
         ingest.ingest,
         exchange.import_csv,
@@ -44,7 +46,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         forget.forget,
         sweep.sweep,
     ),
-    "Run": (demo.demo, up.up, serve.serve, migrate.migrate),
+    "Run": (demo.demo, up.up, serve.serve, mcp.mcp, migrate.migrate),
 }
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 # variables that begin as settings do and are none: they say where settings or tests' data are
 _KNOWN = frozenset({"RAG_CONFIG", "RAG_TEST_DATA"})
-# databases of table sources, named by their addresses, and the settings of the HTTP service
-_TABLE = re.compile(r"RAG_TABLE_\w+_URL|RAG_API_\w+")
+# databases of table sources, named by their addresses
+_TABLE = re.compile(r"RAG_TABLE_\w+_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,8 @@ def settings_in_force(settings: Settings) -> list[SettingInForce]:
     environment = {name.upper() for name in os.environ}
     rows = []
     for name in type(settings).model_fields:
-        if f"RAG_{name.upper()}" in environment:
-            source = f"RAG_{name.upper()}"
-        else:
-            source = file if name in in_file else "default"
+        set_by = next((known for known in _variables(name) if known in environment), None)
+        source = set_by or (file if name in in_file else "default")
         rows.append(SettingInForce(name, _shown(getattr(settings, name)), source))
     return rows
 
@@ -48,6 +46,20 @@ def strangers() -> list[str]:
     ours = [name for name in os.environ if name.upper().startswith("RAG_")]
     return sorted(
         name for name in ours if name.upper() not in known and not _TABLE.fullmatch(name.upper())
+    )
+
+
+def _variables(name: str) -> list[str]:
+    """The environment variables that set a setting, the strongest first."""
+    from pydantic import AliasChoices
+
+    from rag.settings import Settings
+
+    alias = Settings.model_fields[name].validation_alias
+    return (
+        list(map(str, alias.choices))
+        if isinstance(alias, AliasChoices)
+        else [f"RAG_{name.upper()}"]
     )
 
 

@@ -35,6 +35,22 @@ def postgres(settings: Settings, endpoints: Endpoints) -> Iterator[Finding]:
             yield from _role(conn)
 
 
+def keys(endpoints: Endpoints) -> Iterator[Finding]:
+    """Who may call the HTTP service."""
+    from rag.store import access
+    from rag.store.database import connect
+
+    with connect(endpoints.database_url) as conn:
+        rows = access.list_keys(conn)
+    active = sum(row["state"] == "active" for row in rows)
+    if active:
+        yield ok("api keys", f"{active:,} valid of {plural(len(rows), 'key')}")
+    elif rows:
+        yield warn("api keys", "none is valid, so nobody gets in", "run `rag key create NS`")
+    else:
+        yield ok("api keys", "none: programs of this machine may do everything, nobody else")
+
+
 def _pgvector(conn: Connection) -> Finding:
     from rag.store import server
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def up(as_json: AsJson = False) -> None:
-    """Run the whole stack: PostgreSQL, object store, Dagster's daemon and web page. Ctrl-C stops
-    all of it."""
+    """Run the whole stack: PostgreSQL, object store, Dagster's daemon and UI, the web page and HTTP
+    service. Ctrl-C stops all of it."""
     from rag.settings import load_settings
     from rag.stack.supervisor import connect_or_start, running_stack
     from rag.store.migration import migrate
@@ -22,7 +22,7 @@ def up(as_json: AsJson = False) -> None:
     try:
         with connect_or_start(settings) as before:
             migrate(before.database_url)  # before Dagster's sensors look at it
-        with running_stack(settings, lambda line: note(f"[dim]{escape(line)}[/dim]")) as stack:
+        with running_stack(settings, _show_progress, with_service=True) as stack:
             if as_json:
                 write_json(addresses(settings, stack.endpoints))
             else:
@@ -33,12 +33,17 @@ def up(as_json: AsJson = False) -> None:
         note("Stopped.")
 
 
+def _show_progress(line: str) -> None:
+    note(f"[dim]{escape(line)}[/dim]")
+
+
 def addresses(settings: Settings, endpoints: Endpoints) -> dict[str, object]:
     """Where the servers are, without their secrets."""
     from rag.cli.provenance import without_password
 
     s3 = endpoints.s3
     return {
+        "page": endpoints.api_url,
         "dagster": endpoints.dagster_url,
         "s3": s3.endpoint_url if s3 else settings.s3_endpoint_url or "AWS",
         "database": without_password(endpoints.database_url),
@@ -49,6 +54,7 @@ def addresses(settings: Settings, endpoints: Endpoints) -> dict[str, object]:
 def show_addresses(settings: Settings, endpoints: Endpoints) -> None:
     """Where the servers are, for people."""
     shown = addresses(settings, endpoints)
+    say(f"  Web page     {shown['page']}")
     say(f"  Dagster      {shown['dagster']}")
     say(f"  S3           {shown['s3']}")
     say(f"  PostgreSQL   {shown['database']}")

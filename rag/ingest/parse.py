@@ -6,16 +6,17 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from uuid import UUID, uuid4
 
 from rag.errors import PoisonError, RagError, TransientError
 from rag.fingerprint import fingerprint
+from rag.ingest.attachments import unpack_attachments
 from rag.ingest.batches import batched, batched_within
+from rag.ingest.contents import take_content
 from rag.ingest.retry import retry_in
-from rag.ingest.spool import sha256_of
+from rag.ingest.terms import Terms, terms_of
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
-from rag.model import Shard, SourceObject
+from rag.model import Shard
 from rag.ports import ParseJob, ParseOutcome
 from rag.store import content, ledger
 from rag.store.content import Build, ParsedContent
@@ -41,23 +42,33 @@ def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
     """Parse what the shard lacks under the parser in force. A file that fails leaves the old
     version searchable; one that kills its worker is tried at most `max_attempts` times."""
     build = shop.build(shard)
+    terms = terms_of(shop.settings, shard.name)
     owner = uuid4()
     with recorded_stage(shop, shard, "parsed_documents") as report, _heartbeat(shop, owner):
-        for name in ("parsed", "partial", "pages", "words"):
+        for name in ("parsed", "partial", "pages", "words", "attachments"):
             report.add(name, 0)
-        counts = content.select_one(shop.conn, "stage_counts", build)
-        total = counts["documents"] - counts["parsed"]
-        done = 0
-        for rows in _pages(shop, build):
-            for tasks in _claimed_batches(shop, owner, rows):
-                done += _parse_batch(shop, build, owner, tasks, report)
-                # or the plan made while the table was empty would read all of it for each page
-                refresh_statistics(shop.conn)
-                shop.progress("parsed_documents", done, total)
+        _parse_waiting(shop, terms, build, owner, report)
+        # what is attached to a mail may be a mail again
+        while unpack_attachments(shop, terms, build, report):
+            _parse_waiting(shop, terms, build, owner, report)
         content.resolve_parsed(shop.conn, build)
         report.facts["parser"] = fingerprint("parser", shop.parser.config)
         _add_totals(shop, build, report)
     return report
+
+
+def _parse_waiting(
+    shop: Workshop, terms: Terms, build: Build, owner: UUID, report: StageReport
+) -> None:
+    counts = content.select_one(shop.conn, "stage_counts", build)
+    total = counts["documents"] - counts["parsed"]
+    done = 0
+    for rows in _pages(shop, build):
+        for tasks in _claimed_batches(shop, owner, rows):
+            done += _parse_batch(shop, terms, build, owner, tasks, report)
+            # or the plan made while the table was empty would read all of it for each page
+            refresh_statistics(shop.conn)
+            shop.progress("parsed_documents", done, total)
 
 
 def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
@@ -103,12 +114,17 @@ def _claim(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> list[Task]:
 
 
 def _parse_batch(
-    shop: Workshop, build: Build, owner: UUID, tasks: Sequence[Task], report: StageReport
+    shop: Workshop,
+    terms: Terms,
+    build: Build,
+    owner: UUID,
+    tasks: Sequence[Task],
+    report: StageReport,
 ) -> int:
     by_key = dict(enumerate(tasks))
     open_keys = set(by_key)
     try:
-        for outcomes in batched_within(_outcomes(shop, by_key), BATCH, KEEP_S):
+        for outcomes in batched_within(_outcomes(shop, terms, by_key), BATCH, KEEP_S):
             _keep(
                 shop, build, owner, [(by_key[outcome.key], outcome) for outcome in outcomes], report
             )
@@ -121,20 +137,24 @@ def _parse_batch(
     return sum(len(task.rows) for task in tasks)
 
 
-def _outcomes(shop: Workshop, tasks: dict[int, Task]) -> Iterator[ParseOutcome]:
+def _outcomes(shop: Workshop, terms: Terms, tasks: dict[int, Task]) -> Iterator[ParseOutcome]:
     """Fetch what the spool lacks, refuse what was tried too often, parse the rest."""
     jobs: dict[int, ParseJob] = {}
     try:
         for key, task in tasks.items():
             try:
                 _refuse_repeat_killer(shop, task)
-                path = shop.spool.take(task.content_hash) or _fetch_again(shop, task)
+                path = take_content(shop, terms, task.rows[0])
             except RagError as error:
                 yield ParseOutcome(key, None, error, 0.0)
                 continue
-            jobs[key] = ParseJob(key, path, PurePosixPath(task.rows[0]["uri"]).name)
+            jobs[key] = terms.job(key, path, task.rows[0]["uri"])
         for outcome in shop.parser.parse(list(jobs.values())):
-            shop.spool.drop(jobs.pop(outcome.key).path)
+            path = jobs.pop(outcome.key).path
+            if outcome.document is not None and "attachments" in outcome.document.metadata:
+                shop.spool.give_back(path, tasks[outcome.key].content_hash)  # to be unpacked
+            else:
+                shop.spool.drop(path)
             yield outcome
     finally:
         for job in jobs.values():
@@ -148,25 +168,6 @@ def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
             "again until it changes or `rag retry` asks for it.",
             code="worker_died",
         )
-
-
-def _fetch_again(shop: Workshop, task: Task) -> Path:
-    row = task.rows[0]
-    obj = SourceObject(
-        uri=row["uri"],
-        etag=row["etag"] or "",
-        size_bytes=row["size_bytes"],
-        modified_at=row["modified_at"],
-        version=row["object_version"],
-    )
-    with shop.spool.incoming() as path:
-        shop.open_source(row["source_uri"]).fetch(obj, path)
-        if sha256_of(path) != task.content_hash:
-            raise TransientError(
-                "The object changed after it was registered: the next look registers it anew.",
-                code="object_changed",
-            )
-        return shop.spool.take_incoming(path)
 
 
 def _keep(
@@ -228,7 +229,8 @@ def _heartbeat(shop: Workshop, owner: UUID) -> Iterator[None]:
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()
     try:
-        yield
+        with ledger.presence(shop.conn, owner):
+            yield
     finally:
         done.set()
         thread.join(timeout=10)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from rag.ingest.chunk import cut_chunks
+from rag.ingest.current import in_force, publish_everywhere
 from rag.ingest.embed import embed_chunks
 from rag.ingest.parse import parse_documents
-from rag.ingest.publish import publish_documents
 from rag.ingest.register import register_documents
 from rag.ingest.workshop import StageReport, Workshop
 from rag.model import Shard
@@ -20,10 +20,11 @@ STAGES: Mapping[str, Stage] = MappingProxyType({
     "parsed_documents": parse_documents,
     "chunks": cut_chunks,
     "embeddings": embed_chunks,
-    "search_index": publish_documents,
+    "search_index": publish_everywhere,
 })  # fmt: skip
 
 
 def bring_up_to_date(shop: Workshop, shard: Shard) -> list[StageReport]:
-    """Run every stage on one shard."""
+    """Run every stage on one shard, under its collection's recipe."""
+    shop = in_force(shop, shard)
     return [stage(shop, shard) for stage in STAGES.values()]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rag.fingerprint import shard_index
+from rag.ingest import access_lists
+from rag.ingest.access_lists import AccessChange
 from rag.model import Listing, Shard, SourceObject
 from rag.ports import Source
 from rag.settings import Settings
@@ -26,6 +28,7 @@ class Plan:
     listed: int
     is_complete: bool
     listed_at: datetime  # the server's time before the listing began
+    access: tuple[AccessChange, ...] = ()
 
     @property
     def unchanged(self) -> int:
@@ -36,7 +39,9 @@ class Plan:
     def is_empty(self) -> bool:
         """Whether a run would change nothing. Objects that vanished from an incomplete listing
         are no work: only a complete one may delete."""
-        return not (self.fetch or self.touched or (self.vanished and self.is_complete))
+        return not (
+            self.fetch or self.touched or self.access or (self.vanished and self.is_complete)
+        )
 
     def counts(self) -> dict[str, int]:
         """Numbers for people, before renames are recognised (that takes the content)."""
@@ -48,6 +53,7 @@ class Plan:
             "unchanged": self.unchanged,
             "vanished": len(self.vanished),
             "waiting": self.waiting,
+            "access_lists": len(self.access),
         }
 
 
@@ -55,10 +61,12 @@ def look(conn: Connection, scope: Scope, source: Source, shard: Shard | None = N
     """List the source and compare it (or one shard's part of it) with the manifest: one listing,
     one statement, no change."""
     listed_at = manifest.clock(conn)
-    listing = source.list()
+    listing, lists = access_lists.split(source.list())
     if shard is not None:
         listing = objects_of_shard(listing, shard)
-    return make_plan(manifest.diff(conn, scope, listing.objects, listed_at), listing, listed_at)
+    plan = make_plan(manifest.diff(conn, scope, listing.objects, listed_at), listing, listed_at)
+    access = access_lists.changes(conn, scope, lists, listing.is_complete, shard)
+    return replace(plan, access=access) if access else plan
 
 
 def make_plan(differences: Sequence[Difference], listing: Listing, listed_at: datetime) -> Plan:

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rag.errors import PolicyError, RagError
+from rag.ingest import access_lists
 from rag.ingest.batches import batched
 from rag.ingest.reconcile import Plan, look, settle_vanished
 from rag.ingest.retry import retry_in
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard, SourceObject
 from rag.ports import Source
+from rag.store import access_lists as stored_lists
 from rag.store import collections, hints, ledger, manifest
 from rag.store.database import Row
 from rag.store.ledger import Failure
@@ -73,7 +75,12 @@ def _register_source(
     with shop.conn.transaction():
         manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
         manifest.record_look(shop.conn, scope, _still_true(shop, scope, work, work.touched))
-    renamed = _register_fetched(shop, scope, source, work, report)
+    wrong = access_lists.take_over(shop.conn, scope, source, work.access, shop.spool)
+    report.facts |= {f"access list of {uri}": code for uri, code in wrong.items()}
+    if work.access:
+        report.add("access_lists", len(work.access))
+    limit_bytes = shop.settings.limits_of(str(shard.name)).max_file_bytes
+    renamed = _register_fetched(shop, scope, source, work, report, limit_bytes)
     if work.is_complete:
         vanished = [item for item in work.vanished if item.document_id not in renamed]
         with shop.conn.transaction():
@@ -86,13 +93,18 @@ def _register_source(
 
 
 def _register_fetched(
-    shop: Workshop, scope: Scope, source: Source, work: Plan, report: StageReport
+    shop: Workshop,
+    scope: Scope,
+    source: Source,
+    work: Plan,
+    report: StageReport,
+    limit_bytes: int,
 ) -> set[int]:
     """Fetch and register in batches; returns the ids of vanished documents found again."""
     lost = _content_of_vanished(shop, work)
     renamed: set[int] = set()
     done = 0
-    for batch in batched(_fetch_all(shop, source, work.fetch), BATCH):
+    for batch in batched(_fetch_all(shop, source, work.fetch, limit_bytes), BATCH):
         with shop.conn.transaction():
             manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
             kept = set(_still_true(shop, scope, work, [fetched.item.obj for fetched in batch]))
@@ -100,6 +112,7 @@ def _register_fetched(
             good = [fetched for fetched in true if fetched.content_hash is not None]
             found = _rename(shop, scope, good, lost, work)
             _register_batch(shop, scope, good, len(found), report)
+            stored_lists.enforce(shop.conn, scope.collection_id, scope.shards[0])
             _file_failures(shop, scope, [item for item in true if item.error is not None])
         renamed |= found
         done += len(batch)
@@ -167,16 +180,18 @@ def _register_batch(
     report.add("unchanged", len(good) - new - changed - renamed)
 
 
-def _fetch_all(shop: Workshop, source: Source, items: Sequence[Difference]) -> Iterator[Fetched]:
+def _fetch_all(
+    shop: Workshop, source: Source, items: Sequence[Difference], limit_bytes: int
+) -> Iterator[Fetched]:
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="fetch") as pool:
         # a window at a time: a million objects must not become a million futures
         for window in batched(items, BATCH):
-            yield from pool.map(lambda item: _fetch(shop, source, item), window)
+            yield from pool.map(lambda item: _fetch(shop, source, item, limit_bytes), window)
 
 
-def _fetch(shop: Workshop, source: Source, item: Difference) -> Fetched:
+def _fetch(shop: Workshop, source: Source, item: Difference, limit_bytes: int) -> Fetched:
     try:
-        check_size(item.obj, shop.settings.max_file_bytes)
+        check_size(item.obj, limit_bytes)
         with shop.spool.incoming() as path:
             source.fetch(item.obj, path)
             return Fetched(item, shop.spool.keep(path))
@@ -188,8 +203,8 @@ def check_size(obj: SourceObject, limit_bytes: int) -> None:
     """Raises PolicyError (`file_too_large`) before anything is fetched."""
     if obj.size_bytes > limit_bytes:
         raise PolicyError(
-            f"{obj.size_bytes:,} bytes are more than max_file_bytes ({limit_bytes:,}): raise the "
-            "limit or split the file.",
+            f"{obj.size_bytes:,} bytes are more than max_file_bytes ({limit_bytes:,}): raise it "
+            "(for one collection: in collection_limits) or split the file.",
             code="file_too_large",
         )
 

@@ -52,6 +52,10 @@ class Spool:
     def _own(self, path: Path) -> Path:
         return path.rename(self.folder / f"own-{uuid4().hex}")
 
+    def give_back(self, taken: Path, content_hash: bytes) -> None:
+        """A taken file is wanted once more, by whoever takes it next."""
+        taken.replace(self.folder / content_hash.hex())
+
     @contextmanager
     def incoming(self) -> Iterator[Path]:
         """A fresh path to fetch into; whatever is still there afterwards is removed.

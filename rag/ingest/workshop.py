@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from rag.chunking.chunker import ChunkConfig, chunker_config
+from rag.errors import ConfigurationError
 from rag.ingest.spool import Spool
 from rag.model import Shard
 from rag.ports import Embedder, Parser, Source, Tokenizer
@@ -36,6 +37,24 @@ class OpenSource(Protocol):
     ) -> Source: ...
 
 
+class Engines(NamedTuple):
+    """What cuts and embeds under some settings."""
+
+    tokenizer: Tokenizer
+    embedder: Embedder
+
+
+OpenEngines = Callable[[Settings], Engines]
+
+
+def no_engines(settings: Settings) -> Engines:
+    """For a workshop that knows no recipe but its own."""
+    raise ConfigurationError(
+        f"This process can not open {settings.embedding_model}: run `rag ingest`.",
+        code="no_engines",
+    )
+
+
 def no_progress(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
@@ -55,6 +74,8 @@ class Workshop:
     embedder: Embedder
     run_id: str
     progress: Progress = no_progress
+    open_engines: OpenEngines = no_engines
+    holds: bool = False  # a generation that has caught up waits to be promoted
 
     @property
     def chunk_config(self) -> ChunkConfig:
@@ -120,7 +141,7 @@ def recorded_stage(shop: Workshop, shard: Shard, stage: str) -> Iterator[StageRe
 
 _STAGES_OF_LETTERS = {
     "raw_documents": ("fetch",),
-    "parsed_documents": ("parse",),
+    "parsed_documents": ("parse", "unpack"),
     "chunks": ("chunk",),
     "embeddings": ("embed",),
     "search_index": (),

@@ -9,17 +9,19 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from rag.errors import PolicyError
 from rag.parse.filetypes import FileType
-from rag.parse.limits import ParseLimits
+from rag.parse.limits import MIB, ParseLimits
 from rag.parse.preflight import Preflight, inspect
+from rag.ports import Attachment
 
 _NAME_CHARS = 255
+_MAX_BYTES = 16 * MIB
 
 
 class Part(NamedTuple):
@@ -36,16 +38,6 @@ class Head(NamedTuple):
     name: str
     media_type: str
     size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """One attached file on disk: `name` as the sender wrote it, `path` where its bytes are."""
-
-    ordinal: int
-    name: str
-    media_type: str
-    path: Path
 
 
 def extract(
@@ -80,6 +72,17 @@ def take(folder: Path, heads: Sequence[Head], target: Path) -> tuple[Attachment,
         if _copy(folder / str(ordinal), path, head.size_bytes):
             taken.append(Attachment(ordinal, _label(head.name), head.media_type[:100], path))
     return tuple(taken)
+
+
+def take_bytes(folder: Path, sizes: Sequence[int]) -> list[bytes]:
+    """What a child wrote to `folder/0`, `folder/1`, ...; empty where it is not as `take` wants."""
+    taken = []
+    with tempfile.TemporaryDirectory(prefix="rag-pictures-") as target:
+        for number, size in enumerate(sizes):
+            path = Path(target) / str(number)
+            is_sound = size <= _MAX_BYTES and _copy(folder / str(number), path, size)
+            taken.append(path.read_bytes() if is_sound else b"")
+    return taken
 
 
 def _copy(source: Path, target: Path, size: int) -> bool:

@@ -23,6 +23,7 @@ from rag.parse import sandbox, wire
 from rag.parse.attachments import Head, extract
 from rag.parse.child_config import ChildConfig
 from rag.parse.limits import MIB
+from rag.parse.pictures import Shelf, set_aside
 
 
 def main(argument: str) -> None:
@@ -33,7 +34,8 @@ def main(argument: str) -> None:
     warnings.simplefilter("ignore")
     if config.artifacts is None:
         _leave_out_models()
-    holds = sandbox.confine(config.limits, None if config.office else config.temporary)
+    models = None if config.artifacts is None else Path(config.artifacts)
+    holds = sandbox.confine(config.limits, None if config.office else config.temporary, models)
     if config.artifacts is None and not config.office:
         sandbox.limit_address_space(config.limits)
     _limit_images(config.limits.image_pixels)
@@ -47,14 +49,25 @@ def _serve(request: dict[str, object], config: ChildConfig, answers: BinaryIO) -
         _send(answers, wire.pack_json(wire.PROGRESS, progress))
 
     try:
-        if "attachments" in request:
+        if "page" in request:
+            value = _draw(request)
+        elif "attachments" in request:
             value = wire.heads_json(_extract(request, config))
         else:
-            value = wire.document_json(_parse(request, config, report))
+            shelf = _shelf(request)
+            with set_aside(shelf):
+                value = wire.document_json(_parse(request, config, report))
+            value["pictures"] = shelf.sizes if shelf else []
     except RagError as exc:
         value = wire.error_json(exc)
     body = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     _send(answers, wire.pack(wire.RESULT, wire.seal(str(request["nonce"]), body)))
+
+
+def _shelf(request: dict[str, object]) -> Shelf | None:
+    if "pictures" not in request:
+        return None
+    return Shelf(Path(str(request["pictures"])), int(str(request["min_side"])))
 
 
 def _parse(
@@ -70,6 +83,13 @@ def _extract(request: dict[str, object], config: ChildConfig) -> list[Head]:
     folder = Path(str(request["attachments"]))
     with _refused():
         return extract(*_subject(request), config.limits, folder)
+
+
+def _draw(request: dict[str, object]) -> dict[str, object]:
+    from rag.parse.page_image import draw
+
+    with _refused():
+        return draw(_subject(request)[0], int(str(request["page"])), str(request["passage"]))
 
 
 def _subject(request: dict[str, object]) -> tuple[Path, str, tuple[str, ...]]:
@@ -88,8 +108,8 @@ def _refused() -> Iterator[None]:
         raise
     except MemoryError as exc:
         raise PoisonError(
-            "The document needs more memory than allowed: split it, or raise the parser's memory "
-            "limit.",
+            "The document needs more memory than allowed: split it, or raise parse_memory_bytes "
+            "(for one collection: in collection_limits).",
             code="parse_memory",
         ) from exc
     except RecursionError as exc:

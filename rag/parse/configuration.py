@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rag.errors import ConfigurationError
+from rag.parse.captions import CaptionConfig
 from rag.parse.limits import ParseLimits
 from rag.parse.ocr import OcrConfig
 from rag.settings import Settings
@@ -15,6 +17,27 @@ def parse_limits(settings: Settings) -> ParseLimits:
         file_bytes=settings.max_file_bytes,
         pages=settings.max_pages,
         allow_macros=settings.allow_macros,
+    )
+
+
+def caption_config(settings: Settings) -> CaptionConfig | None:
+    """The vision model that describes pictures, None when none is named. Raises
+    ConfigurationError (`caption_model_not_named`)."""
+    if settings.caption_base_url is None:
+        return None
+    if settings.caption_model is None:
+        raise ConfigurationError(
+            "RAG_CAPTION_BASE_URL is set and RAG_CAPTION_MODEL is not: name the vision model.",
+            code="caption_model_not_named",
+        )
+    key = settings.caption_api_key
+    return CaptionConfig(
+        base_url=settings.caption_base_url,
+        model=settings.caption_model,
+        api_key="none" if key is None else key.get_secret_value(),
+        timeout_s=settings.caption_timeout_s,
+        most=settings.caption_most,
+        min_side=settings.caption_min_side,
     )
 
 

@@ -50,7 +50,7 @@ def parse_file(
     if found.pages:
         report(pages=found.pages)
     try:
-        content = _convert(path, found, config, report)
+        content = _convert(found.plain or path, found, config, report)
     except (RagError, MemoryError, RecursionError):
         raise
     except _DAMAGE as exc:
@@ -59,6 +59,9 @@ def parse_file(
         if type(exc).__name__ == "DecompressionBombError":  # Pillow's, not imported for every file
             raise image_too_large(config.limits) from exc
         raise reader_failed(found.file_type, exc) from exc
+    finally:
+        if found.plain is not None:
+            found.plain.unlink()
     return finish(content, found, config)
 
 

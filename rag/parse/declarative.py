@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rag.errors import ConfigurationError, RagError
+from rag.parse import pictures
 from rag.parse.archives import corrupt
+from rag.parse.figures import keep_alternative_texts
 from rag.parse.filetypes import FileType
+from rag.parse.hidden_runs import count_hidden_runs
 from rag.parse.pieces import Content
 from rag.parse.properties import read_properties
 from rag.parse.structure import pieces_of
@@ -60,6 +63,8 @@ def convert_declarative(data: bytes, file_type: FileType) -> Content:
     from docling.exceptions import DocumentLoadError
 
     _leave_out_rendering()
+    keep_alternative_texts()
+    hidden = count_hidden_runs()
     backend = _BACKENDS[file_type]
     reader: Any = getattr(import_module(f"docling.backend.{backend.module}"), backend.name)
     try:
@@ -77,7 +82,12 @@ def convert_declarative(data: bytes, file_type: FileType) -> Content:
         raise corrupt(f"docling can not load it as {backend.suffix}") from exc
     pieces = pieces_of(document, with_notes=backend.with_notes, with_pages=backend.with_pages)
     pages = len(document.pages) if backend.with_pages else None
-    content = Content(pieces, page_count=pages, parser=f"docling/{backend.input_format}")
+    content = Content(
+        pieces,
+        page_count=pages,
+        parser=f"docling/{backend.input_format}",
+        hidden=sum(hidden.values()),
+    )
     is_package = data.startswith(b"PK")
     return read_properties(data).applied(content) if is_package else content
 
@@ -100,7 +110,9 @@ def _leave_out_pixels() -> None:
 
     def reference(image: Any, dpi: int) -> Any:
         size = Size(width=image.width, height=image.height)
-        return ImageRef(mimetype="image/png", dpi=dpi, size=size, uri=Path("left-out.png"))
+        number = pictures.put(image)
+        uri = Path("left-out.png" if number is None else str(number))
+        return ImageRef(mimetype="image/png", dpi=dpi, size=size, uri=uri)
 
     class PictureTooLarge(UnidentifiedImageError):
         pass
@@ -121,8 +133,8 @@ def _rejected(source: Any) -> RagError:
     why = str(cause or getattr(rejection, "message", "unknown"))
     if "password" in why:
         return ConfigurationError(
-            "The document is encrypted; passwords are supported for PDF only: save it without a "
-            "password.",
+            "The document is encrypted; passwords are supported for PDF and Microsoft's formats: "
+            "save it without one.",
             code="password_required",
         )
     return corrupt("docling can not load it (" + " ".join(why.split())[:200] + ")")

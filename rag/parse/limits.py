@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+from rag.ports import FileLimits
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -51,6 +53,18 @@ class ParseLimits:
         """Seconds one document of `pages` pages may take, of which OCR reads `ocr_pages`."""
         reading = self.wall_per_page_s * (pages or 0) + self.wall_per_ocr_page_s * ocr_pages
         return min(self.wall_cap_s, self.wall_s + reading)
+
+    def for_file(self, limits: FileLimits | None) -> ParseLimits:
+        """These limits, less what one file's own say other."""
+        if limits is None:
+            return self
+        return replace(
+            self,
+            file_bytes=limits.file_bytes,
+            pages=limits.pages,
+            wall_s=limits.wall_s,
+            memory_bytes=limits.memory_bytes,
+        )
 
     def as_json(self) -> dict[str, int | float]:
         """The limits as JSON values; `from_json` reads them back."""

@@ -23,6 +23,9 @@ _Found = tuple[list[Piece], list[Message]]  # what is shown, and the parts that 
 _LINKS = {"Message-ID": "message_id", "In-Reply-To": "in_reply_to", "To": "to", "Cc": "cc"}
 _BROKEN = (LookupError, ValueError, UnicodeError, email.errors.MessageError)
 _MAX_DEPTH = 5
+_SIGNATURES = frozenset({
+    "application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature",
+})  # fmt: skip
 
 
 def convert_eml(data: bytes, html: HtmlConverter) -> Content:
@@ -47,7 +50,8 @@ def convert_eml(data: bytes, html: HtmlConverter) -> Content:
 
 
 def mail_parts(data: bytes, *, is_msg: bool) -> Iterator[Part]:
-    """The files attached to a mail and to the mails it forwards, inline images among them."""
+    """The files attached to a mail and to the mails it forwards; pictures shown within the text and
+    signatures are none."""
     message = _rfc822(data) if is_msg else data
     _, attached = _body(_parsed(message), lambda _: Content(()), 0)
     for part in attached:
@@ -90,6 +94,13 @@ def _envelope(message: Message) -> Iterator[str]:
         yield f"Date: {date}"
 
 
+def _is_furniture(message: Message, kind: str) -> bool:
+    """A signature, or a picture that the text shows in its midst (a logo, as a rule): nobody
+    attached it."""
+    is_shown = "Content-ID" in message and message.get_content_disposition() != "attachment"
+    return kind in _SIGNATURES or (is_shown and kind.startswith("image/"))
+
+
 def _body(message: Message, html: HtmlConverter, depth: int) -> _Found:
     """The pieces of a part and the attached parts below it."""
     name = _file_name(message)
@@ -98,6 +109,8 @@ def _body(message: Message, html: HtmlConverter, depth: int) -> _Found:
         return _forwarded(message, html, depth)
     if message.is_multipart():
         return _multipart(message, html, depth)
+    if _is_furniture(message, kind):
+        return [], []
     disposition = message.get_content_disposition()
     if disposition == "attachment" or (name and not kind.startswith("text/")):
         return [], [message]

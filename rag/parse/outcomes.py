@@ -26,8 +26,8 @@ def crashed(how: str) -> PoisonError:
 def timed_out(wall_s: float) -> PoisonError:
     """The parser was killed at its wall limit."""
     return PoisonError(
-        f"Parsing did not end within {wall_s:.0f} s: split the document, or raise the parser's "
-        "time limit.",
+        f"Parsing did not end within {wall_s:.0f} s: split the document, or raise "
+        "parse_wall_s (for one collection: in collection_limits).",
         code="parse_timeout",
         limit_s=wall_s,
     )
@@ -37,7 +37,7 @@ def out_of_memory(seen: int, limit: int) -> PoisonError:
     """The parser was killed at its memory limit."""
     return PoisonError(
         f"Parsing took {seen >> 20} MiB of the {limit >> 20} allowed: split the document, or raise "
-        "the parser's memory limit.",
+        "parse_memory_bytes (for one collection: in collection_limits).",
         code="parse_memory",
         limit=limit,
         seen=seen,

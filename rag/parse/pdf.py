@@ -13,6 +13,7 @@ from rag.parse.ocr import OcrConfig, ocr_of
 from rag.parse.pdf_assembly import assemble
 from rag.parse.pdf_colours import white_words
 from rag.parse.pdf_page import Box, Page, Word
+from rag.parse.pdf_pictures import with_pictures
 from rag.parse.pdf_source import PdfSource, read_metadata
 from rag.parse.pieces import Content
 from rag.parse.scans import read_empty_pages
@@ -57,6 +58,7 @@ def convert_pdf(
     if choices.strip_hidden:
         pages = [_without_hidden(page) for page in pages]
     content = _content(pages, broken, source, read_metadata(path, password))
+    content = replace(content, pieces=with_pictures(path, password, pages, content.pieces))
     if by_ocr:
         content = replace(
             content,

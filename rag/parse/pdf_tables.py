@@ -149,23 +149,36 @@ def ruled_tables(page: Page, segments: list[Segment]) -> list[Table]:
         table = _grid_table(grid, inside, nested) if len(xs) > 2 and len(ys) > 2 else None
         if table is None:
             held = [s for s in segments if box.holds(s.box, 1.0)]
-            table = _framed(box, held)
+            table = _framed(box, held, [] if xs else across)
         if table is not None:
             found.append(table)
     return found
 
 
-def _framed(box: Box, held: list[Segment]) -> Table | None:
+def _framed(box: Box, held: list[Segment], across: Sequence[Box]) -> Table | None:
     rows = rows_of(held)
-    end = _text_after(rows)
-    whole = end == len(rows)
-    rows = rows[:end]
+    start, end = _text_before(rows, across), _text_after(rows)
+    whole = end - start == len(rows)
+    rows = rows[start:end]
     if len(rows) < 2 or sum(len(row) > 1 for row in rows) < 0.4 * len(rows):
         return None
     table = aligned_table(rows)
     if table is None:
         return None
     return Table(box.joined(table.box) if whole else table.box, table.rows)
+
+
+def _text_before(rows: list[list[Segment]], across: Sequence[Box]) -> int:
+    """Where the rows of a table begin when a heading or text stands between its rules and the one
+    of a running head: one rule above the text, three and more below it."""
+    first = next((index for index, row in enumerate(rows) if len(row) > 1), 0)
+    if first == 0:
+        return 0
+    above, below = rows[first - 1][0].box.middle, rows[first][0].box.middle
+    heights = _distinct([rule.middle for rule in across])
+    is_parted = any(above < height < below for height in heights)
+    is_head = sum(height < above for height in heights) == 1
+    return first if is_parted and is_head and sum(h > above for h in heights) >= 3 else 0
 
 
 def _text_after(rows: list[list[Segment]]) -> int:
@@ -256,6 +269,7 @@ def _frames(
 ) -> list[tuple[Box, list[float], list[float]]]:
     """Boxes that rules make, with the distinct x and y of their lines, largest first."""
     frames = []
+    in_grids: set[Box] = set()
     for group in _touching([*across, *upright]):
         box = bounds(group)
         ys = _distinct([b.middle for b in group if b.width > b.height])
@@ -264,7 +278,10 @@ def _frames(
         xs = _distinct([*xs, box.x0, box.x1])
         if box.width > 40 and box.height > 12 and (len(xs) > 1 or len(ys) > 2):
             frames.append((box, xs, ys))
-    frames += [(box, [], []) for box in _booktabs(across)]
+            if len(xs) > 2 and len(ys) > 2:
+                in_grids.update(group)
+    # the rules of a grid and one above it (a running head's) make no larger table
+    frames += [(box, [], []) for box in _booktabs([r for r in across if r not in in_grids])]
     return sorted(frames, key=lambda f: -f[0].width * f[0].height)
 
 

@@ -12,7 +12,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -21,16 +21,16 @@ from types import TracebackType
 from rag.errors import PoisonError, RagError, UnavailableError
 from rag.model import ParsedDocument
 from rag.parse import outcomes
-from rag.parse.attachments import Attachment
+from rag.parse.captions import captioned
 from rag.parse.child_config import ChildConfig
 from rag.parse.cleaning import CleaningConfig
 from rag.parse.legacy import NEEDS_OFFICE
 from rag.parse.limits import ParseLimits
 from rag.parse.ocr import OcrConfig
 from rag.parse.process import ChildProcess, Command
-from rag.ports import ParseJob, ParseOutcome
+from rag.ports import Attachment, Captioner, ParseJob, ParseOutcome
 
-PARSER_VERSION = 2  # raise it whenever the same bytes would give another text or other blocks
+PARSER_VERSION = 3  # raise it whenever the same bytes would give another text or other blocks
 
 _RETRIED = frozenset({"parser_crashed", "parse_memory"})
 
@@ -48,7 +48,7 @@ class DoclingParser:
 
     `artifacts_path` names a folder with docling's layout and table models; without it PDFs go
     through docling's native text with our own assembly. `ocr` says whether pages without text are
-    read from their pixels. Children start at the first job and stay
+    read from their pixels. `captioner` describes pictures. Children start at the first job and stay
     warm until `close`; `command` replaces the child's command line (tests)."""
 
     def __init__(
@@ -59,6 +59,7 @@ class DoclingParser:
         cleaning: CleaningConfig | None = None,
         artifacts_path: Path | None = None,
         ocr: OcrConfig | None = None,
+        captioner: Captioner | None = None,
         command: Command | None = None,
     ) -> None:
         self.limits = limits or ParseLimits()
@@ -66,9 +67,16 @@ class DoclingParser:
         self.workers = workers or max(1, os.cpu_count() or 1)
         self.artifacts_path = artifacts_path
         self.ocr = ocr or OcrConfig()
-        self.config = parser_config(self.limits, self.cleaning, artifacts_path, self.ocr)
+        self.captioner = captioner
+        self.config = parser_config(
+            self.limits,
+            self.cleaning,
+            artifacts_path,
+            self.ocr,
+            captioner.config if captioner else None,
+        )
         self.hello: dict[str, object] = {}
-        self._command = command or self._child_command
+        self._command = command
         self._work: queue.Queue[tuple[ParseJob, _Batch] | None] = queue.Queue()
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -101,7 +109,7 @@ class DoclingParser:
         if self._closed.is_set():
             raise UnavailableError("The parser is closed: make a new one.", code="parser_closed")
         with self._side_lock:
-            child = self._side.fresh(self._command, self.limits, self._closed.is_set)
+            child = self._child_for(job, self._side, self._closed.is_set)
             return child.attachments(job, folder, self._closed.is_set)
 
     def close(self) -> None:
@@ -175,11 +183,11 @@ class DoclingParser:
         """Condemns a document only on the word of a fresh child: one that served others before
         may have died of what they left behind."""
         while True:
-            child = holder.fresh(self._command, self.limits, cancelled)
+            child = self._child_for(job, holder, cancelled)
             self.hello = child.hello
             had_served = child.served > 0
             try:
-                document = child.parse(job, cancelled)
+                document = self._document(child, job, cancelled)
             except PoisonError as exc:
                 if exc.code in _RETRIED and had_served:
                     continue
@@ -195,42 +203,60 @@ class DoclingParser:
                 return ParseOutcome(job.key, None, error, time.monotonic() - started)
             return ParseOutcome(job.key, document, None, time.monotonic() - started)
 
+    def _document(
+        self, child: ChildProcess, job: ParseJob, cancelled: Callable[[], bool]
+    ) -> ParsedDocument:
+        if self.captioner is None:
+            return child.parse(job, cancelled)
+        document, jpegs = child.parse_with_pictures(job, self.captioner.min_side, cancelled)
+        return captioned(document, jpegs, self.captioner)
+
     def _in_office_child(
         self, job: ParseJob, cancelled: Callable[[], bool], started: float
     ) -> ParseOutcome:
         """LibreOffice wants more of the file system than a parser should have: it gets a child of
         its own that reads one document and ends."""
+        limits = self.limits.for_file(job.limits)
         child = ChildProcess.start(
-            lambda temporary: self._child_command(temporary, office=True), self.limits, cancelled
+            lambda temporary: self._child_command(temporary, limits, office=True), limits, cancelled
         )
         document: ParsedDocument | None = None
         error: RagError | None = None
         try:
-            document = child.parse(job, cancelled)
+            document = self._document(child, job, cancelled)
         except RagError as exc:
             error = exc
         finally:
             child.end()
         return ParseOutcome(job.key, document, error, time.monotonic() - started)
 
-    def _child_command(self, temporary: Path, *, office: bool = False) -> list[str]:
-        artifacts = str(self.artifacts_path) if self.artifacts_path else None
-        config = ChildConfig(
-            self.limits, self.cleaning, temporary, artifacts, self.ocr, office=office
-        )
+    def _child_for(
+        self, job: ParseJob, holder: _Holder, cancelled: Callable[[], bool]
+    ) -> ChildProcess:
+        limits = self.limits.for_file(job.limits)
+        command = self._command or (lambda temporary: self._child_command(temporary, limits))
+        return holder.fresh(command, limits, cancelled)
+
+    def _child_command(
+        self, temporary: Path, limits: ParseLimits, *, office: bool = False
+    ) -> list[str]:
+        artifacts = str(self.artifacts_path.resolve()) if self.artifacts_path else None
+        config = ChildConfig(limits, self.cleaning, temporary, artifacts, self.ocr, office=office)
         return [sys.executable, "-P", "-m", "rag.parse.child", config.as_argument()]
 
 
 @dataclass(slots=True)
 class _Holder:
-    """The child of one slot, replaced when it is dead or worn."""
+    """The child of one slot, replaced when it is dead or worn, or was confined to other limits."""
 
     child: ChildProcess | None
 
     def fresh(
         self, command: Command, limits: ParseLimits, cancelled: Callable[[], bool]
     ) -> ChildProcess:
-        if self.child is not None and (not self.child.is_alive or self.child.is_worn):
+        if self.child is not None and not (
+            self.child.is_alive and self.child.limits == limits and not self.child.is_worn
+        ):
             self.child.end()
             self.child = None
         if self.child is None:
@@ -243,6 +269,7 @@ def parser_config(
     cleaning: CleaningConfig,
     artifacts_path: Path | None,
     ocr: OcrConfig | None = None,
+    captions: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """What names the results: a change of any value here may change a parsed text."""
     return {
@@ -253,6 +280,7 @@ def parser_config(
         "ocr": (ocr or OcrConfig()).fingerprint(),
         "cleaning": dict(cleaning.as_json()),
         "text_chars": limits.text_chars,
+        **({"captions": dict(captions)} if captions else {}),
     }
 
 

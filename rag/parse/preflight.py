@@ -10,6 +10,7 @@ from rag.parse import archives, xml_parts
 from rag.parse import pdf_streams as streams
 from rag.parse.filetypes import HEAD_BYTES, FileType, OleNames, by_members, sniff, unsupported
 from rag.parse.limits import ParseLimits
+from rag.parse.office_lock import password_required, password_wrong, unlocked
 
 _REFUSED = {
     FileType.ZIP: "a zip archive of files",
@@ -21,11 +22,13 @@ _MACROS = frozenset({"Macros", "_VBA_PROJECT_CUR", "_VBA_PROJECT"})
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What was found: the type, the pages where they can be counted, the password that opens."""
+    """What was found: the type, the pages where they can be counted, the password that opens, and
+    the file in the clear where ours was encrypted."""
 
     file_type: FileType
     pages: int | None = None
     password: str | None = None
+    plain: Path | None = None
 
 
 def inspect(path: Path, name: str, passwords: tuple[str, ...], limits: ParseLimits) -> Preflight:
@@ -39,7 +42,7 @@ def inspect(path: Path, name: str, passwords: tuple[str, ...], limits: ParseLimi
     if size > limits.file_bytes:
         raise PolicyError(
             f"The file has {size} bytes, more than the {limits.file_bytes} allowed: split it or "
-            "raise the limit.",
+            "raise max_file_bytes (for one collection: in collection_limits).",
             code="file_too_large",
             limit=limits.file_bytes,
             seen=size,
@@ -63,15 +66,19 @@ def _inspect(
     if file_type in _REFUSED:
         raise unsupported(_REFUSED[file_type])
     if file_type is FileType.OOXML_ENCRYPTED:
-        raise ConfigurationError(
-            "The office document is encrypted; passwords are supported for PDF only: save it "
-            "without a password.",
-            code="password_required",
-        )
+        return _inspect_locked(path, passwords, limits)
     if file_type is FileType.PDF:
         return _inspect_pdf(path, passwords, limits)
     _check_content(path, file_type, limits)
     return Preflight(file_type)
+
+
+def _inspect_locked(path: Path, passwords: tuple[str, ...], limits: ParseLimits) -> Preflight:
+    plain = unlocked(path, passwords)
+    found = _zip_type(plain, limits)
+    if found is None or found in _REFUSED:
+        raise unsupported("an encrypted file of an unknown format")
+    return Preflight(found, plain=plain)
 
 
 def _check_content(path: Path, file_type: FileType, limits: ParseLimits) -> None:
@@ -123,7 +130,7 @@ def _inspect_pdf(path: Path, passwords: tuple[str, ...], limits: ParseLimits) ->
     if pages > limits.pages:
         raise PolicyError(
             f"The PDF has {pages} pages, more than the {limits.pages} allowed: split it or raise "
-            "the limit.",
+            "max_pages (for one collection: in collection_limits).",
             code="too_many_pages",
             limit=limits.pages,
             seen=pages,
@@ -142,16 +149,7 @@ def _open_pdf(path: Path, passwords: tuple[str, ...]) -> tuple[int, str | None]:
         except pypdfium2.PdfiumError as exc:
             if exc.err_code != PASSWORD_ERROR:
                 return count_repaired_pages(path), None
-    if passwords:
-        raise ConfigurationError(
-            "None of the configured passwords opens the PDF: correct them in the collection's "
-            "settings.",
-            code="password_wrong",
-        )
-    raise ConfigurationError(
-        "The PDF is encrypted: add its password to the collection's settings.",
-        code="password_required",
-    )
+    raise password_wrong("PDF") if passwords else password_required("PDF")
 
 
 def _check_image(path: Path, limits: ParseLimits) -> None:
@@ -162,7 +160,7 @@ def _check_image(path: Path, limits: ParseLimits) -> None:
             pixels = image.width * image.height
     except Image.DecompressionBombError as exc:
         raise image_too_large(limits) from exc
-    except (OSError, ValueError, SyntaxError, EOFError) as exc:
+    except (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError) as exc:
         raise archives.corrupt("the image can not be opened") from exc
     if pixels > limits.image_pixels:
         raise image_too_large(limits)

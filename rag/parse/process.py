@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -23,9 +23,10 @@ import psutil
 from rag.errors import ConfigurationError, RagError
 from rag.model import ParsedDocument
 from rag.parse import outcomes, wire
-from rag.parse.attachments import Attachment, take
+from rag.parse.attachments import take, take_bytes
 from rag.parse.limits import ParseLimits
-from rag.ports import ParseJob
+from rag.parse.page_image import PageImage, read_image
+from rag.ports import Attachment, ParseJob
 
 _TICK_S = 0.05
 _START_S = 60.0
@@ -81,20 +82,51 @@ class ChildProcess:
             return outcome
         raise outcome
 
+    def parse_with_pictures(
+        self, job: ParseJob, min_side: int, cancelled: Callable[[], bool]
+    ) -> tuple[ParsedDocument, list[bytes]]:
+        """As `parse`, with the pictures whose marks stand in the document's text, as JPEGs."""
+
+        def read(body: bytes) -> tuple[ParsedDocument | RagError, list[int]]:
+            return wire.read_outcome(body), wire.read_sizes(body)
+
+        with self._exchange() as folder:
+            asked = {"pictures": str(folder), "min_side": str(min_side)}
+            outcome, sizes = self._answer(job, asked, read, cancelled)
+            if isinstance(outcome, ParsedDocument):
+                return outcome, take_bytes(folder, sizes)
+            raise outcome
+
+    @contextlib.contextmanager
+    def _exchange(self) -> Iterator[Path]:
+        """A folder into which the child may write for the length of one request."""
+        folder = self.temporary / f"out-{secrets.token_hex(16)}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def attachments(
         self, job: ParseJob, target: Path, cancelled: Callable[[], bool]
     ) -> tuple[Attachment, ...]:
         """What is attached to the file of `job`, copied to `target`. Raises as `parse`."""
-        folder = self.temporary / f"out-{secrets.token_hex(16)}"
-        folder.mkdir()
-        try:
+        with self._exchange() as folder:
             asked = {"attachments": str(folder)}
             heads = self._answer(job, asked, wire.read_heads, cancelled)
             if isinstance(heads, RagError):
                 raise heads
             return take(folder, heads, target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+    def page_image(
+        self, job: ParseJob, page: int, passage: str, cancelled: Callable[[], bool]
+    ) -> PageImage:
+        """Page `page` of the PDF of `job` with `passage` marked. Raises as `parse`."""
+        asked = {"page": str(page), "passage": passage}
+        image = self._answer(job, asked, read_image, cancelled)
+        if isinstance(image, RagError):
+            raise image
+        return image
 
     def _answer(
         self,

@@ -24,7 +24,9 @@ class NetworkForbidden(OSError):
     """Raised by the guard when a parser tries to use the network."""
 
 
-def confine(limits: ParseLimits, temporary: Path | None) -> dict[str, str]:
+def confine(
+    limits: ParseLimits, temporary: Path | None, models: Path | None = None
+) -> dict[str, str]:
     """Give up network, core dumps, big files and many handles; die with the parent.
 
     Returns what holds, by name: `network` is `namespace` (kernel) or `guard` (Python only),
@@ -38,7 +40,7 @@ def confine(limits: ParseLimits, temporary: Path | None) -> dict[str, str]:
     _guard_network()
     return {
         "network": "namespace" if _leave_network() else "guard",
-        "files": "landlock" if temporary and _restrict_files(temporary) else "none",
+        "files": "landlock" if temporary and _restrict_files(temporary, models) else "none",
     }
 
 
@@ -86,13 +88,14 @@ def _guard_network() -> None:
     sys.addaudithook(refuse)
 
 
-def _restrict_files(temporary: Path) -> bool:
+def _restrict_files(temporary: Path, models: Path | None) -> bool:
     from rag.parse import landlock
 
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
-    return landlock.restrict(readable=_readable(), writable=(temporary, Path("/dev/null")))
+    readable = (*_readable(), models) if models and models.exists() else _readable()
+    return landlock.restrict(readable=readable, writable=(temporary, Path("/dev/null")))
 
 
 def _readable() -> tuple[Path, ...]:

@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rag.model import BlockKind
+from rag.parse import pictures
 from rag.parse.archives import corrupt
 from rag.parse.ocr import Ocr
 from rag.parse.pdf_page import Page
-from rag.parse.pieces import Content
+from rag.parse.pieces import Content, Piece
 
 _MAX_PIXELS = 30_000_000
 _MAX_FRAMES = 500
@@ -85,15 +87,17 @@ def convert_image(path: Path, ocr: Ocr | None, dpi: int, report: Callable[..., N
         with Image.open(path) as image:
             count = min(getattr(image, "n_frames", 1), _MAX_FRAMES)
             media_type = Image.MIME.get(image.format or "", "image/*")
+            number = pictures.put(image) if pictures.is_wanted() else None
             pages = []
             if ocr is not None:
                 report(pages=count, ocr_pages=count)
                 pages = list(_frames(image, count, ocr, dpi))
-    except (OSError, ValueError, SyntaxError, EOFError) as exc:
+    except (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError) as exc:
         raise corrupt("the image can not be decoded") from exc
     found = {page.number for page in pages if page.words}
+    seen = () if number is None else (Piece(BlockKind.FIGURE, pictures.mark(number), 1),)
     return Content(
-        assemble(pages, ()),
+        (*assemble(pages, ()), *seen),
         page_count=count,
         empty_pages=tuple(n for n in range(1, count + 1) if n not in found),
         parser=f"image/{ocr.name}" if ocr else "image",

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from rag.model import BlockKind
+from rag.parse.figures import IMAGE_MARK
+from rag.parse.pictures import mark
 from rag.parse.pieces import Piece, heading, paragraph
 from rag.parse.tables import pipe_table
 
@@ -52,6 +54,7 @@ class _Walk:
             yield from self._table(item)
         elif kind == "PictureItem":
             yield from self._caption(item)
+            yield from self._description(item)
             yield from self._chart(item)
             yield from self.pieces(item)
         elif kind == "ListItem":
@@ -124,6 +127,18 @@ class _Walk:
         if any(texts):
             yield Piece(BlockKind.CAPTION, " ".join(texts), self._page)
 
+    def _description(self, item: Any) -> Iterator[Piece]:
+        """The picture's alternative text, unless its caption says the same; where there is none,
+        its mark if it was set aside."""
+        description = getattr(getattr(item, "meta", None), "description", None)
+        captions = [ref.resolve(self._document).text for ref in item.captions]
+        name = str(getattr(getattr(item, "image", None), "uri", ""))
+        if description is None:
+            if name.isdecimal():
+                yield Piece(BlockKind.FIGURE, mark(int(name)), self._page)
+        elif description.text not in captions:
+            yield Piece(BlockKind.FIGURE, IMAGE_MARK + description.text, self._page)
+
     def _cell(self, cell: Any) -> str:
         ref = getattr(cell, "ref", None)
         if cell.text or ref is None:
@@ -133,8 +148,8 @@ class _Walk:
     def _inline(self, group: Any) -> str:
         parts = [ref.resolve(self._document) for ref in group.children]
         text = " ".join(shown for part in parts if (shown := self._run(part)))
-        for mark in (",", ".", ";", ":", ")", "!", "?"):
-            text = text.replace(f" {mark}", mark)
+        for sign in (",", ".", ";", ":", ")", "!", "?"):
+            text = text.replace(f" {sign}", sign)
         return text.replace("( ", "(")
 
     def _run(self, part: Any) -> str:

@@ -133,6 +133,22 @@ def read_outcome(body: bytes) -> ParsedDocument | RagError:
         raise BrokenFrame("the result is not a document") from exc
 
 
+def read_error(body: bytes) -> RagError:
+    """What `error_json` wrote. Raises BrokenFrame on anything else."""
+    try:
+        return _error(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise BrokenFrame("the result is no error") from exc
+
+
+def read_sizes(body: bytes) -> list[int]:
+    """How long the pictures are that a child set aside. Raises BrokenFrame."""
+    try:
+        return [int(size) for size in json.loads(body).get("pictures", [])]
+    except (ValueError, TypeError, AttributeError) as exc:
+        raise BrokenFrame("the result is no list of pictures") from exc
+
+
 def _error(shape: dict[str, Any]) -> RagError:
     made = getattr(errors, str(shape["type"]), PoisonError)
     if not (isinstance(made, type) and issubclass(made, RagError)):

@@ -15,6 +15,9 @@ from rag.ports import Source, StatefulSource
 # rows are written as Markdown, and parsers go by a name's end
 ROW_SUFFIX = ".md"
 
+# who may see the object beside it (rag/ingest/access_lists.py)
+ACCESS_LIST = ".acl.json"
+
 _TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|[^*?]+")
 _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
@@ -35,6 +38,7 @@ class Selection:
         """Whether the object at `path`, relative to the source, is taken."""
         if self.max_bytes is not None and size_bytes > self.max_bytes:
             return False
+        path = path.removesuffix(ACCESS_LIST)  # an access list goes with its document
         if self.includes and not _any_matches(self.includes, path):
             return False
         return not _any_matches(self.excludes, path)

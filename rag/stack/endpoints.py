@@ -21,6 +21,7 @@ class Endpoints:
     dagster_database_url: str
     s3: S3Server | None = None
     dagster_url: str = ""
+    api_url: str = ""
     pid: int = 0
 
     def __repr__(self) -> str:

@@ -33,10 +33,10 @@ def is_free(port: int) -> bool:
     return True
 
 
-def answers(port: int, timeout_s: float = 1.0) -> bool:
+def answers(port: int, timeout_s: float = 1.0, *, host: str = HOST) -> bool:
     """Whether something accepts connections on the port."""
     try:
-        with socket.create_connection((HOST, port), timeout=timeout_s):
+        with socket.create_connection((host, port), timeout=timeout_s):
             return True
     except OSError:
         return False

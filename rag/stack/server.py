@@ -21,10 +21,17 @@ class Server:
     """A named child process. It and all its descendants end when `stop` is called, or we end."""
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        grace_s: float = _GRACE_S,
     ) -> None:
         self.name = name
         self.log = log
+        self._grace_s = grace_s
         self._process = self._launch(list(command), {**module_environment(), **environment})
 
     @property
@@ -72,7 +79,7 @@ class Server:
         """Stop it and everything it started; idempotent."""
         self.ask_to_stop()
         try:
-            self._process.wait(timeout=3 * _GRACE_S)
+            self._process.wait(timeout=2 * self._grace_s + _GRACE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(timeout=_GRACE_S)
@@ -82,7 +89,7 @@ class Server:
             self.log.replace(self.log.with_suffix(".log.old"))
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "rag.stack.guard", str(_GRACE_S), *command],
+                [sys.executable, "-m", "rag.stack.guard", str(self._grace_s), *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -1,4 +1,5 @@
-"""The whole stack: Postgres, object store and Dagster, started, watched and stopped together.
+"""The whole stack: Postgres, object store, Dagster and the HTTP service, started, watched and
+stopped together.
 
 Nothing is restarted silently: a server that dies ends the stack with an error that says which one
 and what its log says last. Nothing is left behind either, however we end: each server has a guard,
@@ -24,6 +25,7 @@ from rag.stack.dagster_servers import DagsterServers, instance_file
 from rag.stack.endpoints import Endpoints, publish, running_endpoints, withdraw
 from rag.stack.environment import children_environment
 from rag.stack.folder import ensure_folder
+from rag.stack.http_service import HttpService
 from rag.stack.lock import FileLock
 from rag.stack.loopback import required_port
 from rag.stack.object_store import embedded_object_store, object_server
@@ -63,12 +65,14 @@ def running_stack(
     on_progress: Progress,
     *,
     definitions: str = DEFINITIONS,
+    with_service: bool = False,
     before_dagster: Callable[[Endpoints], None] | None = None,
 ) -> Iterator[Stack]:
     """The stack for the time of the block; stopped in reverse order, whatever ends the block.
 
     Servers that the settings name are used and not started. `before_dagster` runs when the
-    database is up and Dagster is not: the moment to migrate. SIGINT and SIGTERM raise
+    database is up and Dagster is not: the moment to migrate. `with_service` adds the web page and
+    HTTP service. SIGINT and SIGTERM raise
     KeyboardInterrupt in the block; while the stack stops they are ignored. Raises
     ConfigurationError (port in use, folder), ConflictError (runs already), UnavailableError.
     """
@@ -77,14 +81,16 @@ def running_stack(
         started.enter_context(_signals_end_the_block())
         started.enter_context(_only_stack(home))
         port = required_port(settings.dagster_port, "RAG_DAGSTER_PORT")
+        service = HttpService.chosen(settings) if with_service else None
         checks: list[Callable[[], None]] = []
         endpoints = _start_storage(settings, home, started, checks, on_progress)
         if before_dagster is not None:
             before_dagster(endpoints)
-        dagster = DagsterServers(
-            *(home, definitions, port, children_environment(home, endpoints), time.time())
-        )
+        environment = children_environment(home, endpoints)
+        dagster = DagsterServers(home, definitions, port, environment, time.time())
         endpoints = _start_dagster(dagster, endpoints, started, checks, on_progress)
+        if service is not None:
+            endpoints = _start_service(service, home, endpoints, started, checks, on_progress)
         started.callback(withdraw, home)
         publish(home, endpoints)
         on_progress(f"ready: {endpoints.dagster_url}")
@@ -156,6 +162,23 @@ def _start_dagster(
     tell("loading the definitions")
     _wait_ready(dagster, checks)
     return replace(endpoints, dagster_url=dagster.url)
+
+
+def _start_service(
+    service: HttpService,
+    home: Path,
+    endpoints: Endpoints,
+    started: ExitStack,
+    checks: list[Callable[[], None]],
+    tell: Progress,
+) -> Endpoints:
+    """The web page and HTTP service; its model may still be warming up."""
+    tell("starting the web page and HTTP service")
+    server = service.start(home, children_environment(home, endpoints))
+    started.callback(server.stop)
+    checks.append(server.check)
+    service.wait_ready(server)
+    return replace(endpoints, api_url=service.url)
 
 
 def _wait_ready(dagster: DagsterServers, checks: Sequence[Callable[[], None]]) -> None:

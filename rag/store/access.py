@@ -28,6 +28,7 @@ class KeyScope:
     namespace: str | None
     role: Role
     collections: tuple[str, ...] | None = None
+    principals: tuple[str, ...] = ()  # whose documents it sees beside those that are everyone's
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def create_key(conn: Connection, scope: KeyScope, expires_at: datetime | None) -
                 "namespace_id": _ensure_namespace(conn, scope.namespace),
                 "collections": list(scope.collections) if scope.collections else None,
                 "role": scope.role,
+                "principals": list(scope.principals),
                 "expires_at": expires_at,
             },
         )
@@ -97,7 +99,10 @@ def open_with(conn: Connection, key: str) -> ValidKey | None:
     if not hmac.compare_digest(known, _hash(key)) or row is None:
         return None
     conn.execute(statements("access")["touch_key"], {"id": row["id"]})
-    return ValidKey(prefix, KeyScope(row["namespace"], row["role"], _tuple(row["collections"])))
+    scope = KeyScope(
+        row["namespace"], row["role"], _tuple(row["collections"]), tuple(row["principals"] or ())
+    )
+    return ValidKey(prefix, scope)
 
 
 def can_read_as_reader(conn: Connection) -> bool:

@@ -77,11 +77,14 @@ def content_at(conn: Connection, collection: Collection, uris: Sequence[str]) ->
 
 
 def served_files(
-    conn: Connection, collection: Collection, filename: str | None = None, characters: int = 0
-) -> list[Row]:
-    """Served documents by file name, with the first `characters` of their text."""
+    conn: Connection, collection: Collection, filename: str | None = None, characters: int = 0,
+    *, principals: Sequence[str] | None = (),
+) -> list[Row]:  # fmt: skip
+    """Served documents that the principals (None: anyone's) may see, by file name, with the first
+    `characters` of their text."""
     parameters = {
         "collection_id": collection.id, "filename": filename, "characters": characters,
+        "sees_all": principals is None, "principals": list(principals or ()),
     }  # fmt: skip
     return conn.execute(statements("files")["served_files"], parameters).fetchall()
 
@@ -94,8 +97,10 @@ def served_chunks(
     limit: int,
     skip: int = 0,
     with_vectors: bool = False,
+    principals: Sequence[str] | None = (),
 ) -> list[Row]:
-    """Served passages in the order of their documents."""
+    """Served passages of the documents that the principals (None: anyone's) may see, in the order
+    of their documents."""
     return conn.execute(
         statements("files")["served_chunks"],
         {
@@ -104,6 +109,8 @@ def served_chunks(
             "limit": limit,
             "skip": skip,
             "with_vectors": with_vectors,
+            "sees_all": principals is None,
+            "principals": list(principals or ()),
         },
     ).fetchall()
 
@@ -119,6 +126,13 @@ def delete_document(conn: Connection, collection: Collection, row: Row) -> None:
     with conn.transaction():
         manifest.lock_shard(conn, collection.id, row["shard"])
         manifest.delete_documents(conn, [row["id"]], manifest.clock(conn))
+
+
+def backlog(conn: Connection) -> Row:
+    """Hints nobody has looked at, and the age of the oldest last look at a source in seconds."""
+    row = conn.execute(statements("files")["backlog"]).fetchone()
+    assert row is not None
+    return row
 
 
 def counts(conn: Connection) -> list[Row]:

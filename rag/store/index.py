@@ -1,15 +1,11 @@
-"""Generations and the search index: whole-document publishing, the live pointer, search."""
+"""Generations and the search index: whole-document publishing and the live pointer."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rag.model import CollectionName
+from rag.store import partitions, postings
 from rag.store.content import Build
 from rag.store.database import Connection, Row
 from rag.store.manifest import lock_shard
@@ -59,19 +55,22 @@ def publish(
     A document that is not whole, or older than what is served, is left as it is. Returns
     (document_id, chunk_count) of those published."""
     sql = statements("index")
-    parameters = {
+    parameters: dict[str, object] = {
         **asdict(build),
         "generation_id": generation.id,
         "ids": list(ids),
-        "language": language,
         "run_id": run_id,
     }
     with conn.transaction():
         # writers of a shard take turns: no registration or deletion comes between, no deadlock
         lock_shard(conn, build.collection_id, build.shard)
+        parameters["home"] = partitions.home_of(conn, generation.id)
         for step in ("lock_documents", "ready", "unpublish", "publish_rows"):
             conn.execute(sql[step], parameters)
-        return conn.execute(sql["publish_documents"], parameters).fetchall()
+        postings.publish_ready(conn, generation.id, build.shard, language)
+        published = conn.execute(sql["publish_documents"], parameters).fetchall()
+        postings.merge_crowded(conn, generation.id, build.shard)
+        return published
 
 
 def documents_behind(conn: Connection, build: Build, generation: Generation) -> int:
@@ -103,62 +102,3 @@ def parity(conn: Connection, generation: Generation) -> Row:
     row = conn.execute(statements("index")["parity"], parameters).fetchone()
     assert row is not None
     return row
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which documents a search may find; None is no restriction. `filenames` are the last parts of
-    their addresses, the times those of the served version."""
-
-    filenames: tuple[str, ...] | None = None
-    media_types: tuple[str, ...] | None = None
-    modified_from: datetime | None = None
-    modified_to: datetime | None = None
-
-    def parameters(self) -> dict[str, object]:
-        """What the statement `search` asks for."""
-        found: dict[str, object] = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
-        return {**found, "is_filtered": any(value is not None for value in found.values())}
-
-
-NO_FILTERS = Filters()
-
-
-@dataclass(frozen=True, slots=True)
-class SearchRequest:
-    """What one search asks the index; `depth` is how far each list goes before fusion."""
-
-    name: CollectionName
-    query: str
-    vector: NDArray[np.float32] | None
-    limit: int
-    depth: int
-    use_lexical: bool = True
-    filters: Filters = NO_FILTERS
-    min_score: float | None = None
-
-
-def search(conn: Connection, request: SearchRequest) -> list[Row]:
-    """Fused rows of the live generation, best first, in one round trip.
-
-    A collection without a hit gives one row whose document_id is None (it carries the generation);
-    an unknown collection gives none."""
-    vector = request.vector
-    return conn.execute(
-        statements("index")["search"],
-        {
-            "namespace": request.name.namespace,
-            "collection": request.name.collection,
-            "query": request.query,
-            "vector": None if vector is None else "[" + ",".join(map(str, vector.tolist())) + "]",
-            "use_dense": vector is not None,
-            "use_lexical": request.use_lexical,
-            "limit": request.limit,
-            "depth": request.depth,
-            "min_score": request.min_score,
-            **request.filters.parameters(),
-        },
-    ).fetchall()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from rag.errors import RagError
@@ -24,6 +26,19 @@ class Failure:
     error: RagError
     attempts: int
     fingerprint: str = ""
+
+
+@contextmanager
+def presence(conn: Connection, owner: UUID) -> Iterator[None]:
+    """The owner is seen to be there while this lasts. When its process dies its connection closes,
+    and its claims are free at once; a connection that hangs is given up after the lease."""
+    conn.execute(statements("ledger")["be_there"], {"owner": owner})
+    try:
+        yield
+    finally:
+        # without a connection it is gone already
+        with suppress(psycopg.Error):
+            conn.execute(statements("ledger")["be_gone"], {"owner": owner})
 
 
 def claim(

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from rag.model import SourceObject
-from rag.store.database import Connection
+from rag.store.database import Connection, Row
 from rag.store.queries import statements
 
 
@@ -81,7 +81,7 @@ def diff(
 
 
 def count_documents(conn: Connection, scope: Scope) -> int:
-    """Documents in the manifest of `scope` that are not deleted."""
+    """Objects in the manifest of `scope` that are not deleted."""
     row = conn.execute(statements("manifest")["count_documents"], scope.parameters).fetchone()
     assert row is not None
     return int(row["documents"])
@@ -161,13 +161,14 @@ def rename_document(
     if conn.execute(sql["still_vanished"], scoped).fetchone() is None:
         return False
     conn.execute(sql["drop_placeholder"], scoped)
+    conn.execute(sql["rename_attachments"], scoped)
     conn.execute(sql["rename_document"], scoped)
     return True
 
 
 def delete_documents(conn: Connection, ids: Sequence[int], listed_at: datetime) -> int:
-    """Tombstone the documents and take them out of search, less those seen again since
-    `listed_at`; returns how many were live."""
+    """Tombstone the documents, with all that is attached to them, and take them out of search, less
+    those seen again since `listed_at`; returns how many of `ids` were live."""
     parameters = {"ids": list(ids), "listed_at": listed_at}
     row = conn.execute(statements("manifest")["delete_documents"], parameters).fetchone()
     assert row is not None
@@ -209,3 +210,45 @@ def lock_shard(conn: Connection, collection_id: int, shard: int) -> None:
     """Hold the lock of the shard's writers until the transaction ends."""
     parameters = {"collection_id": collection_id, "shard": shard}
     conn.execute(statements("manifest")["lock_shard"], parameters)
+
+
+def is_packed(conn: Connection, document_id: int, version_id: int) -> bool:
+    """Whether the attachments of this version, still the newest, are to be registered; the
+    document is held still until the transaction ends."""
+    parameters = {"document_id": document_id, "version_id": version_id}
+    return conn.execute(statements("manifest")["is_packed"], parameters).fetchone() is not None
+
+
+def attachable(conn: Connection, scope: Scope, parent_id: int, uris: Sequence[str]) -> set[str]:
+    """Those of `uris` that the mail `parent_id` may give its attachments."""
+    parameters = {
+        "collection_id": scope.collection_id,
+        "source_id": scope.source_id,
+        "parent_id": parent_id,
+        "uris": list(uris),
+    }
+    return {row["uri"] for row in conn.execute(statements("manifest")["attachable"], parameters)}
+
+
+def attach(conn: Connection, parent_id: int, ids: Sequence[int]) -> None:
+    """These documents, and no others, are attached to the newest version of the mail."""
+    sql = statements("manifest")
+    parameters = {"parent_id": parent_id, "ids": list(ids)}
+    dropped = [row["id"] for row in conn.execute(sql["dropped_attachments"], parameters)]
+    if dropped:
+        delete_documents(conn, dropped, clock(conn))
+    conn.execute(sql["attach"], parameters)
+
+
+def containers(conn: Connection, document_id: int) -> list[Row]:
+    """The mails a document is in, the nearest first; none for an object of a source."""
+    return conn.execute(statements("manifest")["containers"], {"id": document_id}).fetchall()
+
+
+def count_with_attachments(conn: Connection, document_id: int) -> int:
+    """How many live documents a document and all that is attached to it are."""
+    row = conn.execute(
+        statements("manifest")["count_with_attachments"], {"id": document_id}
+    ).fetchone()
+    assert row is not None
+    return int(row["documents"])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from rag.errors import NotFoundError
 from rag.model import CollectionName, Hit
-from rag.store.database import Connection
+from rag.store.database import Connection, Row
 from rag.store.queries import statements
+
+Outcome = Literal["answered", "unknown", "cancelled", "failed"]
+_COLLECTIONS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,56 @@ def collection_of_query(conn: Connection, query_id: UUID) -> CollectionName | No
         statements("query_log")["collection_of_query"], {"query_id": query_id}
     ).fetchone()
     return None if row is None else CollectionName(row["namespace"], row["collection"])
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a logged query: `text` as far as it went out, times in milliseconds."""
+
+    query_id: UUID
+    searched: str
+    text: str
+    outcome: Outcome
+    total_ms: float
+    error_code: str | None = None
+    cited: tuple[int, ...] = ()
+    dropped: int = 0
+    model: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_ms: float | None = None
+
+
+def record_answer(conn: Connection, answered: Answered) -> None:
+    """Keep the answer with its query; a repeat changes nothing."""
+    values = {**asdict(answered), "answer": answered.text, "cited": list(answered.cited)}
+    conn.execute(statements("query_log")["record_answer"], values)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day of the log: counts of the whole, and rows by collection, busiest trouble first."""
+
+    totals: Row
+    collections: list[Row]
+
+
+def queries_of_day(conn: Connection, start: datetime) -> Day:
+    """What was asked in the 24 hours from `start`, and what came of it."""
+    return _day(conn, start, "queries_of_day", "zero_hit_queries")
+
+
+def feedback_of_day(conn: Connection, start: datetime) -> Day:
+    """What was said of answers in the 24 hours from `start`."""
+    return _day(conn, start, "feedback_of_day", "feedback_by_collection")
+
+
+def _day(conn: Connection, start: datetime, totals: str, by_collection: str) -> Day:
+    sql = statements("query_log")
+    span = {"start": start, "end": start + timedelta(days=1), "limit": _COLLECTIONS_SHOWN}
+    row = conn.execute(sql[totals], span).fetchone()
+    assert row is not None
+    return Day(row, conn.execute(sql[by_collection], span).fetchall())
 
 
 @dataclass(frozen=True, slots=True)

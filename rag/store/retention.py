@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from rag.errors import NotFoundError
+from rag.store import partitions, postings
 from rag.store.collections import Collection
 from rag.store.database import Connection, Row
 from rag.store.manifest import lock_shard
@@ -24,6 +25,7 @@ def sweep(conn: Connection, retention_s: float) -> dict[str, int]:
         rows = conn.execute(sql["drop_retired_generations"], {"retention_s": retention_s})
         dropped = [row["id"] for row in rows]
         conn.execute(sql["drop_rows_of_generations"], {"generations": dropped})
+        partitions.drop_unused(conn)
     removed["generations"] = len(dropped)
     for namespace in conn.execute(sql["namespaces"]).fetchall():
         scope = {"namespace_id": namespace["id"], "retention_s": retention_s}
@@ -50,7 +52,8 @@ def find_document(conn: Connection, collection: Collection, uri: str) -> Row:
 
 
 def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, object]:
-    """Remove every trace of a document in one transaction and keep it out for good.
+    """Remove every trace of a document, and of all that is attached to it, in one transaction and
+    keep it out for good.
 
     Returns the receipt: what was removed, what stays because other documents of the namespace hold
     the same content, and the proof: counts of what is left, all zero. Raises NotFoundError
@@ -70,6 +73,8 @@ def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, ob
         }
         # in this order, as everywhere: a run that has the document in hand is waited for
         conn.execute(sql["lock_shard_of"], scope)
+        rows = conn.execute(sql["documents_to_erase"], scope)
+        scope["document_ids"] = [row["id"] for row in rows]
         conn.execute(statements("content")["lock_namespace"], scope)
         contents = conn.execute(sql["content_to_erase"], scope).fetchall()
         scope["contents"] = [row["content_hash"] for row in contents if row["elsewhere"] == 0]
@@ -77,6 +82,9 @@ def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, ob
             name: conn.execute(sql[f"erase_{name}"], scope).rowcount
             for name in ("search_rows", "document", "parsed")
         }
+        # its words go, too, and not only its rows
+        postings.purge(conn, collection.id, found["shard"])
+        conn.execute(sql["erase_answers"], scope)
         conn.execute(sql["erase_hints"], scope)
         removed["embeddings"] = conn.execute(sql["drop_unused_embeddings"], scope).rowcount
         left = conn.execute(sql["traces"], scope).fetchone()

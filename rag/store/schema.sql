@@ -27,6 +27,10 @@ create table collection (
     language regconfig not null default 'english',
     live_generation_id bigint,
     created_at timestamptz not null default now(),
+    -- a caught-up generation goes live by itself, or waits for the gate
+    is_gated boolean not null default false,
+    -- what the settings say otherwise for this collection: set by promotion and roll-back
+    recipe jsonb not null default '{}',
     unique (namespace_id, name)
 );
 
@@ -73,9 +77,36 @@ create table document (
     first_seen_at timestamptz not null default now(),
     -- when a look was last recorded: an older listing can not overrule it
     looked_at timestamptz not null default clock_timestamp(),
+    -- who may see it, from the object beside it; null means whoever may search the collection
+    principals text[],
+    -- the mail a document is attached to; no listing names it, and it goes with its mail
+    parent_id bigint references document on delete cascade,
+    -- the version whose attachments are registered
+    unpacked_version_id bigint,
     unique (source_id, uri)
 );
 create index document_by_shard on document (collection_id, shard);
+create index document_by_access on document (collection_id) where principals is not null;
+create index document_by_parent on document (parent_id) where parent_id is not null;
+
+-- These documents and all that is attached to them, at any depth.
+create function with_attachments(ids bigint[]) returns setof bigint language sql stable as $$
+    with recursive tree as (
+        select id from document where id = any(ids)
+        union
+        select document.id from document join tree on document.parent_id = tree.id
+    )
+    select id from tree
+$$;
+
+-- Who may see a document, as the object beside it says (`<name>.acl.json`); `etag` is that object's.
+create table access_list (
+    source_id int not null references source on delete cascade,
+    uri text not null,
+    etag text not null,
+    principals text[] not null,
+    primary key (source_id, uri)
+);
 
 -- What a document's bytes were at one time. Ids grow, so the larger id of a document is the newer.
 create table document_version (
@@ -117,6 +148,8 @@ create table parsed (
     run_id text,
     unique (namespace_id, parser_id, content_hash)
 );
+create index parsed_with_attachments on parsed (namespace_id, parser_id, content_hash)
+    where metadata ? 'attachments';
 
 create table chunk_set (
     id bigint generated always as identity primary key,
@@ -174,6 +207,11 @@ create table generation (
     promoted_at timestamptz,
     retired_at timestamptz,
     run_id text,
+    -- the partition its search rows live in: 0 is the shared one, else the generation's own
+    home bigint not null default 0,
+    -- the settings it was built under, and the revision of the pipeline that asked for it
+    recipe jsonb,
+    revision text,
     unique (id, collection_id)
 );
 create unique index generation_live on generation (collection_id) where state = 'live';
@@ -182,6 +220,19 @@ create unique index generation_in_use on generation (collection_id, parser_id, c
 -- the live pointer can only name a generation of its own collection
 alter table collection add foreign key (live_generation_id, id)
     references generation (id, collection_id) deferrable;
+
+-- What lexical search reads: the slots that one publish gave out to its rows, in the order of its
+-- documents. A document that is replaced or removed leaves dead slots behind until segments merge.
+create table segment (
+    id bigint generated always as identity primary key,
+    generation_id bigint not null references generation on delete cascade,
+    shard int not null,
+    slots int not null,
+    rows int not null, -- live ones
+    words bigint not null, -- in live rows
+    dead int4multirange not null default '{}'
+);
+create index segment_by_generation on segment (generation_id, shard);
 
 -- Which version of a document a generation serves: the row that compare-and-set guards.
 create table publication (
@@ -192,24 +243,64 @@ create table publication (
     chunk_count int not null,
     published_at timestamptz not null default now(),
     run_id text,
+    -- where its rows are in the postings: slot = first_slot + ordinal; words are those indexed
+    segment_id bigint references segment,
+    first_slot int,
+    words bigint,
     primary key (generation_id, document_id)
 );
 create index publication_by_chunk_set on publication (chunk_set_id);
+create index publication_by_slot on publication (segment_id, first_slot);
 
--- What search reads. Small generations share the default partition and are searched exactly.
+-- Which rows of a segment hold a lexeme: records of 8 bytes (rag/ranking.py, ENTRY).
+create table posting (
+    segment_id bigint not null,
+    lexeme text collate "C" not null,
+    entries bytea not null,
+    primary key (segment_id, lexeme)
+);
+alter table posting alter column entries set storage external;
+
+-- Dead slots are made here, whoever replaces or removes a publication: no statement can forget it.
+create function bury_slots() returns trigger language plpgsql as $$
+begin
+    update segment set
+        dead = segment.dead + gone.slots, rows = segment.rows - gone.rows,
+        words = segment.words - gone.words
+    from (
+        select segment_id, sum(chunk_count) as rows, sum(words) as words,
+            range_agg(int4range(first_slot, first_slot + chunk_count)) as slots
+        from gone_publication where segment_id is not null group by segment_id
+    ) as gone
+    where segment.id = gone.segment_id;
+    return null;
+end $$;
+create trigger bury_replaced after update on publication
+    referencing old table as gone_publication for each statement execute function bury_slots();
+create trigger bury_removed after delete on publication
+    referencing old table as gone_publication for each statement execute function bury_slots();
+
+create function drop_postings() returns trigger language plpgsql as $$
+begin
+    delete from posting using gone_segment where posting.segment_id = gone_segment.id;
+    return null;
+end $$;
+create trigger drop_postings after delete on segment
+    referencing old table as gone_segment for each statement execute function drop_postings();
+
+-- What dense search reads. Small generations share a partition and are searched exactly; a large one
+-- has a partition of its own with an index of its own (rag/store/partitions.py).
 create table search_row (
+    home bigint not null default 0,
     generation_id bigint not null,
     document_id bigint not null,
     ordinal int not null,
     chunk_set_id bigint not null,
-    tokens int not null,
     vector halfvec not null,
-    lexemes tsvector not null,
     -- the included column lets parity be counted from the index alone
-    primary key (generation_id, document_id, ordinal) include (chunk_set_id)
-) partition by list (generation_id);
-create table search_row_shared partition of search_row default;
-create index search_row_lexemes on search_row using gin (lexemes);
+    primary key (generation_id, document_id, ordinal, home) include (chunk_set_id)
+) partition by list (home);
+create table search_row_shared partition of search_row for values in (0);
 
 -- A worker's claim on one version at one stage; attempts are counted before the work starts.
 create table lease (
@@ -226,7 +317,7 @@ create table dead_letter (
     id bigint generated always as identity primary key,
     document_id bigint not null references document on delete cascade,
     version_id bigint references document_version on delete cascade,
-    stage text not null check (stage in ('fetch', 'parse', 'chunk', 'embed')),
+    stage text not null check (stage in ('fetch', 'parse', 'unpack', 'chunk', 'embed')),
     fingerprint text not null default '',
     kind text not null
         check (kind in ('poison', 'transient', 'configuration', 'quota', 'policy')),
@@ -360,7 +451,9 @@ create table api_key (
     created_at timestamptz not null default now(),
     expires_at timestamptz,
     revoked_at timestamptz,
-    last_used_at timestamptz
+    last_used_at timestamptz,
+    -- whose documents it sees beside those that are everyone's
+    principals text[]
 );
 
 -- Every search over HTTP: who asked what under which filters, what was found and how fast. Hits
@@ -383,6 +476,24 @@ create table query_log (
 );
 create index query_log_by_collection on query_log (collection_id, asked_at);
 create index query_log_by_time on query_log (asked_at);
+
+-- What was answered to a logged query: the text as far as it went out, by whom it was written, what
+-- it cites and cost. It may quote documents, so an erasure removes it.
+create table answer_log (
+    query_id uuid primary key references query_log on delete cascade,
+    searched text not null,
+    answer text not null,
+    outcome text not null check (outcome in ('answered', 'unknown', 'cancelled', 'failed')),
+    error_code text,
+    cited int[] not null,
+    dropped int not null,
+    model text,
+    prompt_tokens int not null,
+    completion_tokens int not null,
+    first_ms real,
+    total_ms real not null,
+    answered_at timestamptz not null default now()
+);
 
 -- What people said of an answer: a thumb, a comment, and the passage that should have been found.
 create table feedback (
@@ -420,6 +531,193 @@ create table upload_file (
     primary key (job_id, position)
 );
 create index upload_file_by_uri on upload_file (uri);
+
+-- Questions whose answers or passages are known, for one collection. The digest names its content.
+create table dataset (
+    id bigint generated always as identity primary key,
+    collection_id int not null references collection on delete cascade,
+    name text not null,
+    -- made of the collection's own passages, and not by people who know what they look for
+    is_synthetic boolean not null,
+    digest bytea not null check (octet_length(digest) = 32),
+    created_at timestamptz not null default now(),
+    unique (collection_id, name)
+);
+
+create table dataset_item (
+    id bigint generated always as identity primary key,
+    dataset_id bigint not null references dataset on delete cascade,
+    key text not null,
+    question text not null,
+    answer text,
+    topic text,
+    -- what should be found: documents by name, a passage's text where it is known, a grade
+    relevant jsonb not null,
+    metadata jsonb not null,
+    -- the document a synthetic question quotes: an erasure takes the question with it
+    document_id bigint references document on delete cascade,
+    unique (dataset_id, key)
+);
+create index dataset_item_by_document on dataset_item (document_id) where document_id is not null;
+
+-- One pass of a dataset over one generation. Its name ends in -XXXXXXXX and resumes it.
+create table experiment (
+    id bigint generated always as identity primary key,
+    dataset_id bigint not null references dataset on delete cascade,
+    generation_id bigint references generation on delete set null,
+    name text not null unique,
+    settings jsonb not null,
+    digest bytea not null, -- the dataset's at the time
+    created_at timestamptz not null default now(),
+    finished_at timestamptz
+);
+create index experiment_by_dataset on experiment (dataset_id, id);
+
+-- What one question found and what was answered. Hits name passages, they hold no text.
+create table experiment_result (
+    experiment_id bigint not null references experiment on delete cascade,
+    item_id bigint not null references dataset_item on delete cascade,
+    hits jsonb not null,
+    document_ids bigint[] not null,
+    answer text,
+    error text,
+    latency_ms real not null,
+    done_at timestamptz not null default now(),
+    primary key (experiment_id, item_id)
+);
+create index experiment_result_by_document on experiment_result using gin (document_ids);
+
+-- A metric of one result; -1 with its reason when it failed.
+create table score (
+    experiment_id bigint not null,
+    item_id bigint not null,
+    metric text not null,
+    value double precision not null,
+    reason text,
+    primary key (experiment_id, item_id, metric),
+    foreign key (experiment_id, item_id)
+        references experiment_result (experiment_id, item_id) on delete cascade
+);
+
+-- What the gate said of a candidate, and why.
+create table gate_decision (
+    id bigint generated always as identity primary key,
+    collection_id int not null references collection on delete cascade,
+    candidate_id bigint not null references generation on delete cascade,
+    live_id bigint,
+    passed boolean not null,
+    report jsonb not null,
+    decided_at timestamptz not null default now()
+);
+create index gate_decision_by_candidate on gate_decision (candidate_id, id);
+
+-- Answers in experiments may quote what they found: they go with the document, whoever removes it.
+create function drop_results() returns trigger language plpgsql as $$
+begin
+    delete from experiment_result
+    where document_ids && (select array_agg(id) from gone_document);
+    return null;
+end $$;
+create trigger drop_results after delete on document
+    referencing old table as gone_document for each statement execute function drop_results();
+
+-- How current a collection should be; without a row the settings say.
+create table freshness_objective (
+    collection_id int primary key references collection on delete cascade,
+    warn_s double precision not null check (warn_s > 0),
+    fail_s double precision not null check (fail_s >= warn_s)
+);
+
+-- When a collection is run whatever the sensors see: every so many days, or by cron (UTC).
+create table schedule (
+    collection_id int primary key references collection on delete cascade,
+    every_days double precision check (every_days > 0),
+    cron text,
+    last_run_at timestamptz, -- null: never, so it is due
+    created_at timestamptz not null default now(),
+    check (num_nonnulls(every_days, cron) = 1)
+);
+
+-- Runs that a check, a schedule or a new configuration asked for, and why: what cool-downs count.
+create table reindex_request (
+    id bigint generated always as identity primary key,
+    collection_id int not null references collection on delete cascade,
+    shard int not null,
+    cause text not null, -- equal causes, one reason to run: an incident, a due time, a recipe
+    reason text not null,
+    requested_at timestamptz not null default now()
+);
+create index reindex_request_by_cause on reindex_request (collection_id, shard, cause);
+
+-- What documents or questions were like when a collection was last taken to be as it should be.
+-- Vectors of two models are never compared: each has a reference of its own.
+create table drift_reference (
+    id bigint generated always as identity primary key,
+    collection_id int not null references collection on delete cascade,
+    shard int not null,
+    subject text not null check (subject in ('documents', 'queries')),
+    model_id int not null references fingerprint,
+    taken_at timestamptz not null default now(),
+    unique (collection_id, shard, subject, model_id)
+);
+
+-- One document or question each; it goes when that goes.
+create table drift_sample (
+    reference_id bigint not null references drift_reference on delete cascade,
+    document_id bigint references document on delete cascade,
+    query_id uuid references query_log on delete cascade,
+    vector halfvec not null,
+    media_type text,
+    language text,
+    words int not null,
+    check (num_nonnulls(document_id, query_id) = 1)
+);
+create index drift_sample_by_reference on drift_sample (reference_id);
+create index drift_sample_by_document on drift_sample (document_id) where document_id is not null;
+create index drift_sample_by_query on drift_sample (query_id) where query_id is not null;
+
+-- How far Dagster's event log has been read; moved in the transaction that keeps what was read.
+create table event_position (
+    reader text primary key,
+    position bigint not null
+);
+
+-- Something that is wrong from its first sign until it is well again. `key` names what it is about.
+create table incident (
+    id bigint generated always as identity primary key,
+    key text not null,
+    kind text not null,
+    collection text, -- namespace/name, where it concerns one
+    severity text not null check (severity in ('warn', 'error')),
+    title text not null,
+    detail text not null,
+    signals int not null default 1, -- how often it was seen
+    opened_at timestamptz not null,
+    seen_at timestamptz not null,
+    closed_at timestamptz
+);
+create unique index incident_open on incident (key) where closed_at is null;
+create index incident_by_key on incident (key, id);
+
+-- The outbox: a message about an incident to one route, kept until it is delivered or given up.
+create table notice (
+    id bigint generated always as identity primary key,
+    incident_id bigint not null references incident on delete cascade,
+    route text not null,
+    event text not null check (event in ('opened', 'updated', 'recovered')),
+    severity text not null,
+    title text not null,
+    detail text not null,
+    signals int not null,
+    made_at timestamptz not null,
+    due_at timestamptz not null,
+    attempts int not null default 0,
+    error text,
+    sent_at timestamptz,
+    given_up_at timestamptz
+);
+create index notice_by_incident on notice (incident_id, route, id);
+create index notice_waiting on notice (due_at) where sent_at is null and given_up_at is null;
 
 -- The namespace a reading transaction is limited to; an error when it was not said.
 create function reader_namespace() returns int language plpgsql stable as $$
@@ -459,6 +757,9 @@ begin
                 'generation_id = any (array(select id from generation where state = ''live''))'),
             ('publication',
                 'generation_id = any (array(select id from generation where state = ''live''))'),
+            ('segment',
+                'generation_id = any (array(select id from generation where state = ''live''))'),
+            ('posting', 'exists (select from segment where segment.id = posting.segment_id)'),
             ('document', 'collection_id in (select id from collection)'),
             ('document_version',
                 'exists (select from document where document.id = document_version.document_id)'),

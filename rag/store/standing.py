@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from rag.model import CollectionName
 from rag.store import collections, ledger
 from rag.store.database import Connection, Row
@@ -77,3 +80,38 @@ def full_status(conn: Connection, name: CollectionName) -> dict[str, object]:
         "failures": failures(conn, found.id, found.shards),
         "runs": last_runs(conn, found.id),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose collections to look at: of one namespace, of these names; None means all."""
+
+    namespace: str | None = None
+    collections: tuple[str, ...] | None = None
+
+
+def summaries(conn: Connection, scope: Scope) -> list[Row]:
+    """How each collection of the scope stands, by name."""
+    names = None if scope.collections is None else list(scope.collections)
+    parameters = {"namespace": scope.namespace, "collections": names}
+    return conn.execute(statements("standing")["summaries"], parameters).fetchall()
+
+
+def _select_of(conn: Connection, name: str, ids: Sequence[int], **more: object) -> list[Row]:
+    parameters = {"collection_ids": list(ids), **more}
+    return conn.execute(statements("standing")[name], parameters).fetchall()
+
+
+def failures_by_code(conn: Connection, collection_ids: Sequence[int]) -> list[Row]:
+    """Open failures of these collections, counted by stage and code."""
+    return _select_of(conn, "failures_by_code", collection_ids)
+
+
+def generations_of(conn: Connection, collection_ids: Sequence[int]) -> list[Row]:
+    """The newest three generations of each of these collections."""
+    return _select_of(conn, "generations_of", collection_ids)
+
+
+def runs_of(conn: Connection, collection_ids: Sequence[int], limit: int = 10) -> list[Row]:
+    """The newest runs over these collections."""
+    return _select_of(conn, "runs_of", collection_ids, limit=limit)

@@ -13,11 +13,12 @@ from fastapi.testclient import TestClient
 
 from rag.api.app import build_app
 from rag.api.bucket import Bucket
-from rag.api.options import ApiSettings
+from rag.api.pages import PageImages
 from rag.api.pool import Database
 from rag.api.service import Service
 from rag.api.warmth import WarmEmbedder
 from rag.model import CollectionName
+from rag.settings import Settings
 from rag.sources.s3 import S3Client, S3Source
 from rag.stack.object_store import S3Server
 from rag.store import access
@@ -30,6 +31,18 @@ from rag_assets_tests.ingest.harness import Harness
 GLOBEX = CollectionName("globex", "docs")
 LOCAL_URL = "http://127.0.0.1"
 ACME = {"user_id": "acme", "project_id": "docs"}
+# a PDF of one page that is text, too, so that the fake parser reads it
+PAGE = b"""%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 300 100]/Contents 4 0 R
+/Resources<</Font<</F1 5 0 R>>>>>>endobj
+4 0 obj<</Length 71>>stream
+BT /F1 12 Tf 20 50 Td (The pump is tested on each monday at noon) Tj ET
+endstream endobj
+5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj
+trailer<</Root 1 0 R>>
+%%EOF"""
 
 
 @dataclass
@@ -76,18 +89,18 @@ MakeApi = Callable[..., Api]
 def make_api(
     conn: Connection, database_url: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[MakeApi]:
-    """Start a service; `settings` are those of ApiSettings."""
+    """Start a service; `settings` are those of Settings, `api_` left out."""
     running: list[TestClient] = []
 
     def make(*, embedder: Any = None, base_url: str = LOCAL_URL, **settings: Any) -> Api:
-        options = ApiSettings(
-            **{"upload_bucket": f"uploads-{uuid.uuid4().hex[:12]}", "pool_size": 4, **settings}
-        )
+        chosen = {"upload_bucket": f"uploads-{uuid.uuid4().hex[:12]}", "pool_size": 4, **settings}
+        options = Settings(**{_full_name(name): value for name, value in chosen.items()})
         service = Service(
             options,
             Database(database_url, options),
             WarmEmbedder(embedder or FakeEmbedder),
-            Bucket(options.upload_bucket, lambda: _s3(request)),
+            Bucket(options.api_upload_bucket, lambda: _s3(request)),
+            PageImages(lambda uri: S3Source(uri, _s3(request))),
             "acme/bag-of-words",
         )
         client = TestClient(build_app(service), base_url=base_url, raise_server_exceptions=False)
@@ -113,6 +126,10 @@ def api(make_api: MakeApi) -> Api:
     made = make_api()
     wait_until_warm(made)
     return made
+
+
+def _full_name(name: str) -> str:
+    return name if name in Settings.model_fields else f"api_{name}"
 
 
 def wait_until_warm(api: Api) -> None:

@@ -16,16 +16,21 @@ from rag.api.principal import Need
 from rag.errors import NotFoundError
 from rag.store import access
 from rag.store.access import KeyScope
-from rag_assets_tests.api.conftest import ACME, Api, MakeApi, wait_until_warm
+from rag_assets_tests.api.conftest import ACME, PAGE, Api, MakeApi, wait_until_warm
 
 pytestmark = pytest.mark.slow
 
 OPERATIONS = [(route.method, route.path) for route in ROUTES]
 GUARDED = [(r.method, r.path) for r in ROUTES if r.need is not Need.PUBLIC]
 # what an owner of acme with every role is answered
-EXPECTED_OF_OWNER = {("GET", "/metrics"): 403}
+EXPECTED_OF_OWNER = {("GET", "/metrics"): 403, ("POST", "/api/topic"): 403}
 # operations that name nobody's things
-UNSCOPED = {("POST", "/v1/embeddings"), ("GET", "/metrics")}
+UNSCOPED = {("POST", "/v1/embeddings"), ("GET", "/metrics"),
+            ("GET", "/collections"), ("GET", "/system"), ("GET", "/v1/models"),
+            ("POST", "/api/topic")}  # fmt: skip
+
+# operations that make what is missing
+MAKES = {("POST", "/upload"), ("POST", "/api/segment")}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Things:
 
     query_id: str
     job_id: str
+    document_id: int
 
 
 def request_of(api: Api, operation: tuple[str, str], things: Things, key: str | None) -> Any:
@@ -44,6 +50,20 @@ def request_of(api: Api, operation: tuple[str, str], things: Things, key: str | 
         ("POST", "/query"): {"json": {"query": "rope", "collection": "acme/docs"}},
         ("POST", "/feedback"): {"json": said},
         ("POST", "/v1/embeddings"): {"json": {"input": "rope"}},
+        ("POST", "/rag"): {"json": {"query": "rope", "collection": "acme/docs"}},
+        ("POST", "/v1/chat/completions"): {
+            "json": {"model": "acme/docs", "messages": [{"role": "user", "content": "rope"}]}
+        },
+        ("GET", "/v1/models"): {},
+        ("POST", "/api/topic"): {"json": {"topic": "acme", "topic_action": "create"}},
+        ("POST", "/api/segment"): {
+            "json": {"topic": "acme", "segment": "fresh", "segment_action": "create"}
+        },
+        ("POST", "/api/collect"): {"json": {"topic": "acme", "segment_targets": ["docs"]}},
+        ("POST", "/retrieve"): {
+            "json": {"topic": "acme", "segment": "docs"},
+            "params": {"ticker": "rope"},
+        },
         ("POST", "/upload"): {"data": ACME, "files": {"files": ("rope.txt", b"A rope.")}},
         ("GET", "/upload/status"): {"params": {"job_id": things.job_id}},
         ("GET", "/files"): {"params": ACME},
@@ -52,17 +72,27 @@ def request_of(api: Api, operation: tuple[str, str], things: Things, key: str | 
         ("GET", "/file-summary"): {"params": one},
         ("DELETE", "/files"): {"params": one},
         ("GET", "/metrics"): {},
+        ("GET", "/collections"): {},
+        ("GET", "/documents"): {"params": {"collection": "acme/docs"}},
+        ("POST", "/documents/retry"): {"json": {"collection": "acme/docs"}},
+        ("GET", "/documents/{document_id}/passage"): {},
+        ("GET", "/documents/{document_id}/pages/{page}.png"): {},
+        ("GET", "/system"): {},
     }
+    method, path = operation
+    path = path.format(document_id=things.document_id, page=1)
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return api.client.request(*operation, headers=headers, **requests[operation])
+    return api.client.request(method, path, headers=headers, **requests[operation])
 
 
 @pytest.fixture
 def things(api: Api) -> Things:
     """An uploaded, searchable file, a job and a query of acme's."""
-    job_id = api.upload(("rope.txt", b"A rope.")).json()["job_id"]
+    job_id = api.upload(("rope.txt", b"A rope."), ("page.pdf", PAGE)).json()["job_id"]
     api.ingest_uploads()
-    return Things(api.ask("rope").json()["query_id"], job_id)
+    listed = api.client.get("/documents", params={"collection": "acme/docs", "q": "page.pdf"})
+    (document,) = listed.json()["documents"]
+    return Things(api.ask("rope").json()["query_id"], job_id, document["document_id"])
 
 
 def shape(answer: Any) -> tuple[int, Any]:
@@ -110,7 +140,7 @@ def test_a_foreigner_sees_what_is_not_there(
     # the same request when the things do not exist, from their owner
     owner = api.key("acme", "admin")
     api.conn.execute("delete from collection")
-    if operation != ("POST", "/upload"):  # which makes what is missing
+    if operation not in MAKES:
         assert shape(request_of(api, operation, things, owner)) == answers[0] == answers[1]
 
 

@@ -8,9 +8,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from rag.api import faults
+from rag.api.server import JsonLines
 from rag.errors import (
     ConfigurationError,
     ConflictError,
@@ -22,6 +24,7 @@ from rag.errors import (
 )
 from rag.store.database import Connection
 from rag_assets_tests.api.conftest import ACME, Api, MakeApi, wait_until_warm
+from rag_assets_tests.api.running import running
 from rag_assets_tests.fakes_embed import FakeEmbedder
 
 pytestmark = pytest.mark.slow
@@ -145,6 +148,46 @@ def test_the_log_has_the_outcome_and_nothing_of_the_content(
     assert "hunter2" not in caplog.text and key not in caplog.text
 
 
+def test_every_line_of_the_log_is_json() -> None:
+    form = JsonLines()
+
+    def line(message: str, error: Exception | None = None) -> Any:
+        info = (type(error), error, None) if error else None
+        record = logging.LogRecord("rag.api", logging.WARNING, "f", 1, message, None, info)
+        return json.loads(form.format(record))
+
+    request = line(json.dumps({"event": "request", "status": 200}))
+    assert (request["event"], request["status"], request["level"]) == ("request", 200, "warning")
+    assert request["at"].endswith("Z")
+    assert line('with "quotes"\nand lines')["event"] == 'with "quotes"\nand lines'
+    assert "KeyError" in line("failed", KeyError("x"))["trace"]
+
+
+def test_a_request_in_progress_is_finished_when_the_service_stops(make_api: MakeApi) -> None:
+    has_begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(FakeEmbedder):
+        def embed_query(self, text: str) -> Any:
+            if text != "warm":
+                has_begun.set()
+                assert may_end.wait(30)
+            return super().embed_query(text)
+
+    api = make_api(embedder=Slow)
+    api.acme.source.put("rope.txt", b"A rope.")
+    api.acme.run()
+    body = {"query": "rope", "collection": "acme/docs"}
+    with ThreadPoolExecutor(1) as pool, running(api.service) as url:
+        waiting = pool.submit(httpx.post, f"{url}/query", json=body, timeout=30)
+        assert has_begun.wait(30)
+        threading.Timer(0.5, may_end.set).start()
+    answer = waiting.result()
+
+    assert (answer.status_code, len(answer.json()["hits"])) == (200, 1)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/livez", timeout=5)
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(api: Api) -> None:
     told = api.client.post("/query", content=b"x" * (1024 * 1024 + 1))
     untold = api.client.post("/query", content=iter([b"x" * 600_000] * 2))
@@ -234,6 +277,10 @@ def test_metrics_count_requests_errors_and_documents(api: Api) -> None:
     assert 'rag_documents{state="failed"} 1.0' in text
     assert "rag_requests_in_flight 1.0" in text
     assert "rag_oldest_pending_seconds 0.0" in text
+    assert "rag_hints 0.0" in text and "rag_oldest_look_seconds" in text
+    assert (
+        'rag_connections{state="used"} 0.0' in text or 'rag_connections{state="used"} 1.0' in text
+    )
 
 
 def test_the_api_describes_itself(api: Api) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rag.errors import UnavailableError
+from rag.settings import Settings, load_settings
 from rag_assets_tests.api.conftest import ACME, Api, MakeApi
 
 pytestmark = pytest.mark.slow
@@ -87,19 +88,15 @@ def test_one_large_file_refuses_the_whole_upload_with_the_known_text(make_api: M
 
 
 def test_the_limits_are_those_of_the_original_unless_set() -> None:
-    from rag.api.options import ApiSettings
-
-    assert (ApiSettings().max_files_per_upload, ApiSettings().max_file_mb) == (15, 50)
-    assert ApiSettings().port == 7860
+    assert (Settings().api_max_files_per_upload, Settings().api_max_file_mb) == (15, 50)
+    assert Settings().api_port == 7860
 
 
 def test_the_names_of_the_original_settings_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rag.api.options import load_api_settings
-
     monkeypatch.setenv("INGESTION_PORT", "7999")
     monkeypatch.setenv("MAX_FILE_MB", "3")
 
-    assert (load_api_settings().port, load_api_settings().max_file_mb) == (7999, 3)
+    assert (load_settings().api_port, load_settings().api_max_file_mb) == (7999, 3)
 
 
 @pytest.mark.parametrize(
@@ -256,10 +253,11 @@ def test_uploads_survive_a_restart_of_the_service(make_api: MakeApi) -> None:
 
     parts = first.service
     again = Service(
-        parts.options,
-        Database(first.acme.database_url, parts.options),
+        parts.settings,
+        Database(first.acme.database_url, parts.settings),
         parts.embedder,
         parts.bucket,
+        parts.pages,
         parts.model_name,
     )
     with TestClient(build_app(again), base_url="http://127.0.0.1") as client:

@@ -28,6 +28,7 @@ def publish_in_steps(
         "ids": list(ids),
         "language": language,
         "run_id": run_id,
+        "home": 0,
     }
     conn.execute("drop table if exists ready")
     # in a session's own connection the table is seen by this worker alone

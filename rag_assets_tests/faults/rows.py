@@ -13,8 +13,17 @@ from rag_assets_tests.faults.worker import NAME, workshop
 PEACE = CollectionName("peace", "docs")
 
 _SERVED = """
-    select document.uri, search_row.ordinal, chunk.text, search_row.tokens,
-        search_row.vector::text as vector, search_row.lexemes::text as lexemes
+    select document.uri, search_row.ordinal, chunk.text, search_row.vector::text as vector,
+        (select array_agg(posting.lexeme || ' ' || entry.times order by posting.lexeme)
+         from posting, publication, generate_series(0, octet_length(posting.entries) / 8 - 1) as at,
+            lateral (select
+                get_byte(posting.entries, at * 8) + get_byte(posting.entries, at * 8 + 1) * 256
+                    + get_byte(posting.entries, at * 8 + 2) * 65536 as slot,
+                get_byte(posting.entries, at * 8 + 4) as times) as entry
+         where publication.generation_id = search_row.generation_id
+            and publication.document_id = search_row.document_id
+            and posting.segment_id = publication.segment_id
+            and entry.slot = publication.first_slot + search_row.ordinal) as lexemes
     from collection
     join namespace on namespace.id = collection.namespace_id
     join search_row on search_row.generation_id = collection.live_generation_id

@@ -11,7 +11,7 @@ from rag.ingest.pipeline import STAGES
 from rag.model import CollectionName
 from rag.store import collections, index, ledger, manifest
 from rag.store.collections import find_collection
-from rag.store.database import Connection
+from rag.store.database import Connection, connect
 from rag_assets_tests.fakes_source import FakeSource
 from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.world import assert_world_is_sound, served
@@ -339,15 +339,24 @@ def test_a_fixed_file_is_pending_though_its_old_version_failed(harness: Harness)
     assert index.pending_shards(harness.conn, lease_s=30.0) == []
 
 
-def test_what_a_worker_holds_is_pending_only_once_its_claim_lapsed(harness: Harness) -> None:
+def test_what_a_worker_holds_is_not_pending_while_it_is_there(
+    harness: Harness, database_url: str
+) -> None:
     harness.source.put("a.txt", b"some text")
     STAGES["raw_documents"](harness.shop(), harness.shard)
     version_ids = [row["id"] for row in harness.conn.execute(b"select id from document_version")]
     assert version_ids
-    ledger.claim(harness.conn, "parse", uuid.uuid4(), version_ids, 30.0)  # and then it is gone
-    assert index.pending_shards(harness.conn, lease_s=30.0) == []
-    (row,) = index.pending_shards(harness.conn, lease_s=0.0)
-    assert (row["documents"], row["attempts"]) == (1, 1)
+    owner, other = uuid.uuid4(), uuid.uuid4()
+    with connect(database_url) as worker, ledger.presence(worker, owner):
+        assert ledger.claim(worker, "parse", owner, version_ids, 30.0) == {version_ids[0]: 1}
+        assert index.pending_shards(harness.conn, lease_s=30.0) == []
+        assert ledger.claim(harness.conn, "parse", other, version_ids, 30.0) == {}
+        (row,) = index.pending_shards(harness.conn, lease_s=0.0)  # its heartbeat stopped
+        assert (row["documents"], row["attempts"]) == (1, 1)
+        worker.close()  # it was killed
+        (row,) = index.pending_shards(harness.conn, lease_s=30.0)
+        assert (row["documents"], row["attempts"]) == (1, 1)
+        assert ledger.claim(harness.conn, "parse", other, version_ids, 30.0) == {version_ids[0]: 2}
 
 
 def test_a_new_configuration_waits_for_objects_that_are_away(harness: Harness) -> None:

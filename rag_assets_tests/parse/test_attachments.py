@@ -57,6 +57,18 @@ def test_attachments_of_a_forwarded_mail_are_found(tmp_path: Path) -> None:
     assert head == Head("deep.png", "image/png", 4)
 
 
+def test_signatures_and_pictures_in_the_text_are_no_attachments(tmp_path: Path) -> None:
+    message = EmailMessage()
+    message["From"], message["Subject"] = "ann@example.com", "Logo"
+    message.set_content("Plain.")
+    message.add_alternative("<p>Rich <img src='cid:logo'></p>", subtype="html")
+    message.get_payload()[1].add_related(b"pixels", "image", "png", cid="<logo>")  # type: ignore[union-attr, index]
+    message.add_attachment(b"sig", maintype="application", subtype="pkcs7-signature", filename="s")
+    message.add_attachment(b"chart", maintype="image", subtype="png", filename="chart.png")
+    (head,) = extract(written(tmp_path, message.as_bytes()), "x.eml", (), LIMITS, tmp_path)
+    assert head.name == "chart.png"
+
+
 def test_more_attachments_than_allowed_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, mail(*[(f"{i}.pdf", b"x") for i in range(4)]))
     with pytest.raises(PolicyError) as caught:

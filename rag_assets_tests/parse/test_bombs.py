@@ -19,6 +19,7 @@ from rag.ports import ParseJob, ParseOutcome
 
 pytestmark = pytest.mark.slow
 LIMITS = ParseLimits(wall_s=25, memory_bytes=600 * MIB)
+KEY = "open sesame"
 W = "xmlns:w='http://schemas.openxmlformats.org/wordprocessingml/2006/main'"
 
 
@@ -125,6 +126,40 @@ def link() -> bytes:
     return out.getvalue()
 
 
+def epub(chapter: str) -> bytes:
+    container = (
+        "<container xmlns='urn:oasis:names:tc:opendocument:xmlns:container' version='1.0'>"
+        "<rootfiles><rootfile full-path='b.opf' media-type='application/oebps-package+xml'/>"
+        "</rootfiles></container>"
+    )
+    return archive(
+        ("mimetype", "application/epub+zip"),
+        ("META-INF/container.xml", container),
+        ("c.xhtml", chapter),
+    )
+
+
+def odt(body: str) -> bytes:
+    kind = "application/vnd.oasis.opendocument.text"
+    return archive(("mimetype", kind), ("content.xml", body))
+
+
+def nested_mail() -> bytes:
+    heads = (
+        b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (i, i)
+        for i in range(20_000)
+    )
+    return b"From: a@example.com\r\nSubject: x\r\n" + b"".join(heads) + b"\r\nend"
+
+
+def locked(plain: bytes) -> bytes:
+    import msoffcrypto.format.ooxml  # type: ignore[import-untyped]
+
+    out = io.BytesIO()
+    msoffcrypto.format.ooxml.OOXMLFile(io.BytesIO(plain)).encrypt(KEY, out)
+    return out.getvalue()
+
+
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "pdf, flate in flate": (
         lambda: pdf(squeezed(b"0 " * 100_000_000, 2), "[/FlateDecode/FlateDecode]"),
@@ -157,6 +192,13 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "a symbolic link": (link, "archive_bomb"),
     "an image of 40,000 by 40,000": (lambda: png(40_000, 40_000), "image_too_large"),
+    "epub, entities of entities": (lambda: epub(entities("laughs")), "xml_bomb"),
+    "odt, elements nested 5,000 deep": (lambda: odt("<a>" * 5_000 + "</a>" * 5_000), "xml_bomb"),
+    "mail, 20,000 parts in parts": (nested_mail, "corrupt_file"),
+    "docx, locked, a ratio beyond reason": (
+        lambda: locked(docx(paragraphs(2_000_000))),
+        "archive_bomb",
+    ),
     "docx with macros": (
         lambda: docx(paragraphs(1), ("word/vbaProject.bin", b"x")),
         "macros_forbidden",
@@ -172,7 +214,7 @@ def test_a_bomb_ends_with_its_code_and_the_worker_does_not_grow(
     path = tmp_path / "bomb"
     path.write_bytes(make())
     before = psutil.Process().memory_info().rss
-    (found,) = parser.parse([ParseJob(1, path, "bomb")])
+    (found,) = parser.parse([ParseJob(1, path, "bomb", (KEY,))])
     assert code_of(found) == code
     assert found.seconds < LIMITS.wall_s + 10
     assert psutil.Process().memory_info().rss - before < 50 * MIB

@@ -197,3 +197,39 @@ def test_a_folder_without_layout_models_is_a_configuration_error(tmp_path: Path)
         (found,) = pool.parse([ParseJob(1, tmp_path / "a.pdf", "a")])
     assert found.error is not None
     assert found.error.code == "layout_models_missing"
+    assert "docling-layout-heron" in found.error.message
+
+
+@pytest.mark.slow
+def test_wrong_layout_models_are_named_from_within_the_sandbox(tmp_path: Path) -> None:
+    """Docling's own reader gets as far as the file's content: the child may read the folder."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    from rag.parse.pdf_layout import missing_models
+
+    canvas = Canvas(str(tmp_path / "a.pdf"))
+    canvas.drawString(50, 500, "text")
+    canvas.save()
+    models = tmp_path / "models"
+    for name in missing_models(models):
+        (models / name).mkdir(parents=True)
+        (models / name / "preprocessor_config.json").write_text("{}", encoding="utf-8")
+        (models / name / "config.json").write_text("no json", encoding="utf-8")
+    assert missing_models(models) == []
+    with DoclingParser(workers=1, artifacts_path=models) as pool:
+        (found,) = pool.parse([ParseJob(1, tmp_path / "a.pdf", "a")])
+    assert found.error is not None
+    assert found.error.code == "layout_models_missing"
+    assert "PermissionError" not in found.error.message
+    assert "image processor" in found.error.message
+
+
+def test_the_doctor_says_which_layout_models_are_missing(tmp_path: Path) -> None:
+    from rag.cli import checkup
+    from rag.settings import Settings
+
+    native = next(iter(checkup.parser(Settings())))
+    assert "RAG_LAYOUT_MODELS" in native.detail
+    wrong = next(iter(checkup.parser(Settings(layout_models=tmp_path))))
+    assert "docling-layout-heron" in wrong.detail
+    assert wrong.level != native.level

@@ -218,6 +218,30 @@ def test_text_is_cut_only_where_a_rule_is_drawn(tmp_path: Path, merged: bool, he
     assert table.splitlines()[2:] == ["| North | 8:00 | 9:30 |", "| South | 8:15 | 9:45 |"]
 
 
+@pytest.mark.parametrize("is_grid", [True, False])
+def test_a_heading_between_a_running_heads_rule_and_a_table_is_no_row(
+    tmp_path: Path, is_grid: bool
+) -> None:
+    def paint(canvas: Canvas) -> None:
+        canvas.line(72, 760, 472, 760)
+        canvas.setFont("Helvetica-Bold", 16)
+        canvas.drawString(72, 730, "3 Wind")
+        lines(canvas, 72, 700, ("The limits apply to the ten-second gust at the station.",))
+        for row, cells in enumerate((("Line", "Stop at"), ("A", "70"), ("B", "65"))):
+            for x, text in zip((80, 280), cells, strict=True):
+                canvas.drawString(x, 664 - 20 * row, text)
+        for y in (680, 660, 640, 620) if is_grid else (680, 660, 620):
+            canvas.line(72, y, 472, y)
+        for x in (72, 272, 472) if is_grid else ():
+            canvas.line(x, 680, x, 620)
+        lines(canvas, 72, 590, ("Below the table the text goes on for one more line.",))
+
+    document = draw(tmp_path / "h.pdf", paint)
+    assert of_kind(document, BlockKind.HEADING) == ["3 Wind"]
+    (table,) = of_kind(document, BlockKind.TABLE)
+    assert table.splitlines() == ["| Line | Stop at |", "| --- | --- |", "| A | 70 |", "| B | 65 |"]
+
+
 def test_a_frame_around_the_page_is_no_table(tmp_path: Path) -> None:
     def paint(canvas: Canvas) -> None:
         canvas.rect(20, 20, 555, 800)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ import pytest
 from rag.errors import ConfigurationError, PoisonError
 from rag.parse.limits import MIB, ParseLimits
 from rag.parse.pool import DoclingParser
-from rag.ports import ParseJob, ParseOutcome
+from rag.ports import FileLimits, ParseJob, ParseOutcome
 
 pytestmark = pytest.mark.slow
 CHILD = Path(__file__).with_name("misbehaving_child.py")
@@ -75,6 +76,23 @@ def test_a_misbehaving_child_fails_its_document_alone(
         "fine",
         "well",
     ]
+
+
+def test_a_document_with_limits_of_its_own_is_held_to_them(
+    parser: DoclingParser, tmp_path: Path
+) -> None:
+    hang, memory, good = jobs(tmp_path, "hang", "memory", "good")
+    own = FileLimits(10**6, 10, 0.5, 10**12)
+    started = time.monotonic()
+    (found,) = parser.parse([replace(hang, limits=own)])
+    assert time.monotonic() - started < LIMITS.wall_s
+    assert found.error is not None
+    assert found.error.facts["limit_s"] == 0.5
+    (found,) = parser.parse([replace(memory, limits=own)])
+    assert found.error is not None
+    assert found.error.code == "parse_timeout"  # it may have the memory, and not the time
+    (found,) = parser.parse([good])
+    assert found.document is not None
 
 
 def test_a_hanging_document_ends_at_its_limit_and_delays_no_other(

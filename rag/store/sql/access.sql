@@ -1,12 +1,14 @@
 -- name: create_key
 -- Keep a new key by its hash.
-insert into api_key (prefix, key_hash, namespace_id, collections, role, expires_at)
-values (%(prefix)s, %(key_hash)s, %(namespace_id)s, %(collections)s, %(role)s, %(expires_at)s)
+insert into api_key (prefix, key_hash, namespace_id, collections, role, expires_at, principals)
+values (%(prefix)s, %(key_hash)s, %(namespace_id)s, %(collections)s, %(role)s, %(expires_at)s,
+    %(principals)s)
 
 -- name: list_keys
 -- All keys, newest first; never their hashes.
 select
     api_key.prefix, namespace.name as namespace, api_key.collections, api_key.role,
+    coalesce(api_key.principals, '{}') as principals,
     api_key.created_at, api_key.expires_at, api_key.revoked_at, api_key.last_used_at,
     case
         when api_key.revoked_at is not null then 'revoked'
@@ -27,7 +29,8 @@ select exists (select from api_key) as is_guarded
 
 -- name: key_by_prefix
 -- The key of that prefix while it is valid.
-select api_key.id, api_key.key_hash, namespace.name as namespace, api_key.collections, api_key.role
+select api_key.id, api_key.key_hash, namespace.name as namespace, api_key.collections,
+    api_key.role, api_key.principals
 from api_key left join namespace on namespace.id = api_key.namespace_id
 where api_key.prefix = %(prefix)s and api_key.revoked_at is null
     and (api_key.expires_at is null or api_key.expires_at > now())

@@ -22,7 +22,8 @@ order by document_version.id
 -- Of these versions, those that are still the newest, unparsed, and not barred by a dead letter.
 select document.id as document_id, document_version.id as version_id, document.uri,
     document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at, source.uri as source_uri
+    document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
+    document.parent_id
 from document
 join document_version on document_version.id = document.version_id
     and document_version.document_id = document.id
@@ -78,6 +79,44 @@ with done as (
 update dead_letter set resolved_at = now() from done
 where dead_letter.document_id = done.document_id and dead_letter.stage = 'parse'
     and dead_letter.resolved_at is null
+
+-- name: packed
+-- Parsed mails of a shard whose newest version's attachments are not registered, or that had some
+-- before; not those barred by a dead letter.
+with parsed_mail as (
+    select document.id
+    from parsed
+    join document_version on document_version.content_hash = parsed.content_hash
+    join document on document.version_id = document_version.id
+    where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+        and parsed.metadata ? 'attachments'
+        and document.collection_id = %(collection_id)s and document.shard = %(shard)s
+        and document.deleted_at is null
+        and document.unpacked_version_id is distinct from document.version_id
+    union
+    select document.id
+    from document
+    join document_version on document_version.id = document.version_id
+    join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+        and parsed.content_hash = document_version.content_hash
+    where document.collection_id = %(collection_id)s and document.shard = %(shard)s
+        and document.deleted_at is null
+        and document.unpacked_version_id <> document.version_id
+)
+select document.id as document_id, document.version_id, document.uri, document.source_id,
+    document_version.content_hash, document_version.etag, document_version.object_version,
+    document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
+    document.parent_id
+from parsed_mail
+join document on document.id = parsed_mail.id
+join document_version on document_version.id = document.version_id
+join source on source.id = document.source_id
+where not exists (
+    select from dead_letter
+    where dead_letter.version_id = document.version_id and dead_letter.stage = 'unpack'
+        and dead_letter.resolved_at is null and dead_letter.fingerprint = %(fingerprint)s
+        and (dead_letter.next_retry_at is null or dead_letter.next_retry_at > now()))
+order by document.version_id
 
 -- name: uncut_ids
 -- Ids of parsed texts that a shard's documents use and that this chunker has not cut: asked once.

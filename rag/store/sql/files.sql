@@ -114,6 +114,8 @@ join document on document.id = publication.document_id
 join chunk_set on chunk_set.id = publication.chunk_set_id
 join parsed on parsed.id = chunk_set.parsed_id
 where collection.id = %(collection_id)s and document.deleted_at is null
+    and (%(sees_all)s or document.principals is null
+        or document.principals && %(principals)s::text[])
     and (%(filename)s::text is null
         or regexp_replace(document.uri, '^.*/', '') = %(filename)s)
 order by filename, document.uri
@@ -131,6 +133,8 @@ join document on document.id = search_row.document_id
 join chunk on chunk.chunk_set_id = search_row.chunk_set_id
     and chunk.ordinal = search_row.ordinal
 where collection.id = %(collection_id)s
+    and (%(sees_all)s or document.principals is null
+        or document.principals && %(principals)s::text[])
     and (%(filename)s::text is null
         or regexp_replace(document.uri, '^.*/', '') = %(filename)s)
 order by filename, document.uri, chunk.ordinal
@@ -153,3 +157,11 @@ select
 from document_status
 left join document_version on document_version.id = document_status.version_id
 group by document_status.state
+
+-- name: backlog
+-- Changes that events named and no run has looked at, and how long ago the source that was looked at
+-- least was listed completely.
+select
+    (select count(*) from hint) as hints,
+    (select coalesce(extract(epoch from now() - min(listed_at)), 0)::float8 from source)
+        as oldest_look_s

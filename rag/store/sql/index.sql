@@ -52,7 +52,7 @@ where document.collection_id = %(collection_id)s and document.deleted_at is null
 
 -- name: pending_shards
 -- Shards with documents that are registered, not served by the live generation, neither barred nor
--- in a worker's hands: what a crash left behind once its claims lapsed, and retries that are due.
+-- in a worker's hands: what a crash left behind, and retries that are due.
 select
     namespace.name as namespace, collection.name as collection, collection.shards,
     document.shard, count(*) as documents, max(document.version_id) as newest_version,
@@ -66,7 +66,8 @@ left join dead_letter on dead_letter.document_id = document.id
     and dead_letter.version_id = document.version_id and dead_letter.resolved_at is null
 left join lateral (
     select sum(lease.attempts) as attempts,
-        bool_or(lease.beat_at >= now() - make_interval(secs => %(lease_s)s)) as is_held
+        bool_or(lease.beat_at >= now() - make_interval(secs => %(lease_s)s)
+            and not pg_try_advisory_xact_lock(hashtextextended(lease.owner::text, 0))) as is_held
     from lease where lease.version_id = document.version_id
 ) as claim on true
 where document.deleted_at is null and document.version_id is not null
@@ -98,7 +99,8 @@ select id from document where id = any(%(ids)s) order by id for no key update
 -- served: the compare of compare-and-set.
 create temporary table ready on commit drop as
 select cut_document.document_id, cut_document.version_id, cut_document.chunk_set_id,
-    cut_document.chunk_count
+    cut_document.chunk_count, null::bigint as segment_id, null::int as first_slot,
+    0::bigint as words
 from cut_document
 join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
     and embedded_set.model_id = %(model_id)s
@@ -117,9 +119,9 @@ where search_row.generation_id = %(generation_id)s
 -- name: publish_rows
 -- The search rows of whole documents, made by the server from chunks and vectors.
 insert into search_row
-    (generation_id, document_id, ordinal, chunk_set_id, tokens, vector, lexemes)
-select %(generation_id)s, ready.document_id, chunk.ordinal, chunk.chunk_set_id, chunk.tokens,
-    embedding.vector, to_tsvector(%(language)s::regconfig, chunk.context || chunk.text)
+    (home, generation_id, document_id, ordinal, chunk_set_id, vector)
+select %(home)s, %(generation_id)s, ready.document_id, chunk.ordinal, chunk.chunk_set_id,
+    embedding.vector
 from ready
 join chunk on chunk.chunk_set_id = ready.chunk_set_id
 join embedding on embedding.namespace_id = %(namespace_id)s
@@ -128,12 +130,15 @@ join embedding on embedding.namespace_id = %(namespace_id)s
 -- name: publish_documents
 -- Set what the generation serves, in the same transaction as the rows.
 insert into publication
-    (generation_id, document_id, version_id, chunk_set_id, chunk_count, run_id)
-select %(generation_id)s, document_id, version_id, chunk_set_id, chunk_count, %(run_id)s
+    (generation_id, document_id, version_id, chunk_set_id, chunk_count, run_id, segment_id,
+    first_slot, words)
+select %(generation_id)s, document_id, version_id, chunk_set_id, chunk_count, %(run_id)s,
+    segment_id, first_slot, words
 from ready
 on conflict (generation_id, document_id) do update set
     version_id = excluded.version_id, chunk_set_id = excluded.chunk_set_id,
-    chunk_count = excluded.chunk_count, published_at = now(), run_id = excluded.run_id
+    chunk_count = excluded.chunk_count, published_at = now(), run_id = excluded.run_id,
+    segment_id = excluded.segment_id, first_slot = excluded.first_slot, words = excluded.words
 returning document_id, chunk_count
 
 -- name: parity
@@ -158,105 +163,3 @@ full join (
     where generation_id = %(generation_id)s group by document_id, chunk_set_id
 ) as served on served.document_id = publication.document_id
 left join document on document.id = publication.document_id
-
--- name: search
--- Dense and lexical lists of one collection's live generation, fused by reciprocal rank
--- (score = sum of 1 / (60 + rank)); the lexical list is BM25 (k1 = 1.5, b = 0.75), exact. A single
--- list keeps its own score: cosine similarity, or BM25. Filters narrow both lists before ranking;
--- the weights of words are those of the whole collection.
-with scope as (
-    select collection.live_generation_id as generation_id, collection.language
-    from collection join namespace on namespace.id = collection.namespace_id
-    where namespace.name = %(namespace)s and collection.name = %(collection)s
-), permitted as (
-    select publication.document_id
-    from scope
-    join publication on publication.generation_id = scope.generation_id
-    join document on document.id = publication.document_id
-    join document_version on document_version.id = publication.version_id
-    join chunk_set on chunk_set.id = publication.chunk_set_id
-    join parsed on parsed.id = chunk_set.parsed_id
-    where %(is_filtered)s
-        and (%(filenames)s::text[] is null
-            or regexp_replace(document.uri, '^.*/', '') = any(%(filenames)s::text[]))
-        and (%(media_types)s::text[] is null or parsed.media_type = any(%(media_types)s::text[]))
-        and (%(modified_from)s::timestamptz is null
-            or document_version.modified_at >= %(modified_from)s::timestamptz)
-        and (%(modified_to)s::timestamptz is null
-            or document_version.modified_at <= %(modified_to)s::timestamptz)
-), dense as (
-    select document_id, ordinal, similarity,
-        row_number() over (order by similarity desc, document_id, ordinal) as rank
-    from (
-        select search_row.document_id, search_row.ordinal,
-            1 - (search_row.vector <=> %(vector)s::halfvec) as similarity
-        from search_row, scope
-        where search_row.generation_id = scope.generation_id and %(use_dense)s
-            and (not %(is_filtered)s
-                or search_row.document_id in (select document_id from permitted))
-        order by search_row.vector <=> %(vector)s::halfvec
-        limit %(depth)s
-    ) as nearest
-), term as (
-    select lexeme
-    from scope, unnest(to_tsvector(scope.language, %(query)s)) as word (lexeme, positions, weights)
-    where %(use_lexical)s
-), any_term as (
-    select string_agg(quote_literal(lexeme), ' | ')::tsquery as wanted from term
-), corpus as (
-    select count(*)::float8 as rows, greatest(avg(search_row.tokens), 1)::float8 as mean_tokens
-    from search_row, scope
-    where search_row.generation_id = scope.generation_id and %(use_lexical)s
-), occurrence as (
-    select search_row.document_id, search_row.ordinal, search_row.tokens, word.lexeme,
-        coalesce(cardinality(word.positions), 1)::float8 as times
-    from scope, any_term
-    join search_row on search_row.lexemes @@ any_term.wanted
-    cross join lateral unnest(search_row.lexemes) as word (lexeme, positions, weights)
-    where search_row.generation_id = scope.generation_id
-        and word.lexeme in (select lexeme from term)
-), weight as (
-    select lexeme, ln(1 + (corpus.rows - count(*) + 0.5) / (count(*) + 0.5)) as idf
-    from occurrence, corpus group by lexeme, corpus.rows
-), lexical as (
-    select document_id, ordinal, bm25,
-        row_number() over (order by bm25 desc, document_id, ordinal) as rank
-    from (
-        select occurrence.document_id, occurrence.ordinal,
-            sum(weight.idf * occurrence.times * 2.5 / (occurrence.times
-                + 1.5 * (0.25 + 0.75 * occurrence.tokens / corpus.mean_tokens))) as bm25
-        from corpus, occurrence join weight on weight.lexeme = occurrence.lexeme
-        where not %(is_filtered)s
-            or occurrence.document_id in (select document_id from permitted)
-        group by occurrence.document_id, occurrence.ordinal
-        order by 3 desc
-        limit %(depth)s
-    ) as best
-), scored as (
-    select document_id, ordinal, dense.rank as dense_rank, lexical.rank as bm25_rank, similarity,
-        bm25,
-        case
-            when not %(use_lexical)s then similarity
-            when not %(use_dense)s then bm25
-            else coalesce(1.0 / (60 + dense.rank), 0) + coalesce(1.0 / (60 + lexical.rank), 0)
-        end as score
-    from dense full outer join lexical using (document_id, ordinal)
-), fused as (
-    select * from scored
-    where %(min_score)s::float8 is null or score >= %(min_score)s::float8
-    order by score desc, document_id, ordinal
-    limit %(limit)s
-)
-select
-    fused.*, scope.generation_id, document.uri, parsed.title, chunk.text, chunk.headings,
-    chunk.page_first, document_version.content_hash, publication.published_at
-from scope
-left join fused on true
-left join document on document.id = fused.document_id
-left join publication on publication.generation_id = scope.generation_id
-    and publication.document_id = fused.document_id
-left join document_version on document_version.id = publication.version_id
-left join chunk on chunk.chunk_set_id = publication.chunk_set_id and chunk.ordinal = fused.ordinal
-left join chunk_set on chunk_set.id = publication.chunk_set_id
-left join parsed on parsed.id = chunk_set.parsed_id
-order by fused.score desc nulls last, fused.document_id, fused.ordinal

@@ -1,6 +1,6 @@
 -- name: claim
 -- Claim versions for one stage: attempts are counted before the work starts. A version held by a
--- worker whose heartbeat is younger than lease_s is left to it, one that is gone to nobody.
+-- worker that is there and whose heartbeat is younger than lease_s is left to it.
 insert into lease (version_id, stage, owner, attempts, beat_at)
 select document_version.id, %(stage)s, %(owner)s, 1, now()
 from document_version
@@ -11,7 +11,18 @@ on conflict (version_id, stage) do update
     set owner = excluded.owner, attempts = lease.attempts + 1, beat_at = now()
     where lease.owner is null
         or lease.beat_at < now() - make_interval(secs => %(lease_s)s)
+        or (lease.owner <> %(owner)s
+            and pg_try_advisory_xact_lock(hashtextextended(lease.owner::text, 0)))
 returning version_id, attempts
+
+-- name: be_there
+-- A lock that lives as long as the worker's connection: whoever can take it knows that the worker
+-- is gone, and need not wait for its heartbeat to lapse.
+select pg_advisory_lock(hashtextextended(%(owner)s::text, 0))
+
+-- name: be_gone
+-- The worker's work is over.
+select pg_advisory_unlock(hashtextextended(%(owner)s::text, 0))
 
 -- name: beat
 -- The owner is alive: its claims stay its own.

@@ -22,6 +22,7 @@ where erasure.collection_id = %(collection_id)s and erasure.uri_hash = sha256(co
 -- What differs between the listing and the manifest of one shard, a row per object. 'waiting' is
 -- an object that could not be fetched, has not changed, and is not due for another try. What was
 -- looked at or deleted after this listing began is newer than the listing and left alone.
+-- Attachments, which no listing names, never vanish.
 select
     listing.uri, listing.etag, listing.object_version, listing.size_bytes, listing.modified_at,
     document.id as document_id,
@@ -52,20 +53,23 @@ select
 from document
 where document.source_id = %(source_id)s and document.shard = any(%(shards)s)
     and document.deleted_at is null and document.looked_at <= %(listed_at)s
+    and document.parent_id is null
     and not exists (select from listing where listing.uri = document.uri)
 order by 1
 
 -- name: count_documents
--- Documents of one source and its shards that are not deleted.
+-- Objects of one source and its shards that are not deleted (attachments are none).
 select count(*) as documents from document
 where source_id = %(source_id)s and shard = any(%(shards)s) and deleted_at is null
+    and parent_id is null
 
 -- name: upsert_documents
 -- Make or revive the manifest rows of one batch; the look itself is recorded later.
 insert into document (collection_id, source_id, shard, uri)
 select %(collection_id)s, %(source_id)s, %(shard)s, item.uri
 from unnest(%(uris)s::text[]) as item (uri)
-on conflict (source_id, uri) do update set deleted_at = null, missing_since = null
+on conflict (source_id, uri) do update
+    set deleted_at = null, missing_since = null, parent_id = null
 returning id, uri
 
 -- name: insert_versions
@@ -115,6 +119,17 @@ where document.id = any(%(ids)s)
 update document set uri = %(uri)s, missing_since = null, looked_at = clock_timestamp()
 where id = %(id)s
 
+-- name: rename_attachments
+-- What is attached to a renamed mail takes its new name, unless another document has that.
+update document set uri = %(uri)s || substr(document.uri, length(mail.uri) + 1)
+from document as mail
+where mail.id = %(id)s and document.id <> mail.id
+    and document.id in (select with_attachments(array[%(id)s::bigint]))
+    and not exists (
+        select from document as other
+        where other.source_id = document.source_id
+            and other.uri = %(uri)s || substr(document.uri, length(mail.uri) + 1))
+
 -- name: still_vanished
 -- The document, unless another writer has seen or deleted it since the listing began.
 select id from document
@@ -140,10 +155,12 @@ join erasure on erasure.collection_id = %(collection_id)s
 
 -- name: delete_documents
 -- Tombstones: the documents leave search in the same transaction. What was seen again after the
--- listing began stays.
+-- listing began stays; what is attached to a mail goes with it. Those named are counted.
 with gone as (
-    update document set deleted_at = clock_timestamp()
-    where id = any(%(ids)s) and deleted_at is null and looked_at <= %(listed_at)s
+    update document set deleted_at = clock_timestamp(), unpacked_version_id = null
+    where deleted_at is null and id in (select with_attachments(array(
+        select id from document
+        where id = any(%(ids)s) and deleted_at is null and looked_at <= %(listed_at)s)))
     returning id
 ), rows_gone as (
     delete from search_row where document_id in (select id from gone)
@@ -153,7 +170,7 @@ with gone as (
     update dead_letter set resolved_at = now()
     where document_id in (select id from gone) and resolved_at is null
 )
-select count(*) as documents from gone
+select count(*) as documents from gone where id = any(%(ids)s)
 
 -- name: mark_missing
 -- Documents a complete listing lacks, while the breaker holds.
@@ -191,3 +208,59 @@ update source set listed_at = now() where id = %(source_id)s
 -- name: lock_shard
 -- One writer of a shard's manifest and publications at a time, for the length of a transaction.
 select pg_advisory_xact_lock(%(collection_id)s, %(shard)s)
+
+-- name: is_packed
+-- Whether this is still the document's newest version and its attachments are not registered.
+select id from document
+where id = %(document_id)s and version_id = %(version_id)s and deleted_at is null
+    and unpacked_version_id is distinct from version_id
+for no key update
+
+-- name: attachable
+-- Of these names, those that a mail may give its attachments: none that was erased on request, and
+-- none that an object of the source or another mail's attachment has.
+select item.uri from unnest(%(uris)s::text[]) as item (uri)
+where not exists (
+        select from erasure
+        where erasure.collection_id = %(collection_id)s
+            and erasure.uri_hash = sha256(convert_to(item.uri, 'UTF8')))
+    and not exists (
+        select from document
+        where document.source_id = %(source_id)s and document.uri = item.uri
+            and document.deleted_at is null
+            and document.parent_id is distinct from %(parent_id)s)
+
+-- name: attach
+-- Link these documents to their mail, and say that the mail is unpacked.
+with linked as (
+    update document set parent_id = %(parent_id)s where id = any(%(ids)s)
+)
+update document set unpacked_version_id = version_id where id = %(parent_id)s
+
+-- name: dropped_attachments
+-- What was attached to a mail and is not any more.
+select id from document
+where parent_id = %(parent_id)s and deleted_at is null and not id = any(%(ids)s)
+
+-- name: containers
+-- The mails a document is in, from the nearest one outward, with their newest versions.
+with recursive chain as (
+    select id, parent_id, 0 as height from document where id = %(id)s
+    union all
+    select document.id, document.parent_id, chain.height + 1
+    from document join chain on document.id = chain.parent_id
+)
+select document.id as document_id, document.version_id, document.parent_id, document.uri,
+    document.etag, document.object_version, document.size_bytes, document.modified_at,
+    document_version.content_hash, source.uri as source_uri
+from chain
+join document on document.id = chain.id
+join source on source.id = document.source_id
+join document_version on document_version.id = document.version_id
+where chain.height > 0
+order by chain.height
+
+-- name: count_with_attachments
+-- How many live documents a document is together with all that is attached to it.
+select count(*) as documents from document
+where id in (select with_attachments(array[%(id)s::bigint])) and deleted_at is null

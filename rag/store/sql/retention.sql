@@ -54,28 +54,40 @@ where document.collection_id = %(collection_id)s and document.uri = %(uri)s
 -- The lock of the writers of the document's shard, as manifest.lock_shard.
 select pg_advisory_xact_lock(collection_id, shard) from document where id = %(document_id)s
 
+-- name: documents_to_erase
+-- The document and all that is attached to it.
+select with_attachments(array[%(document_id)s::bigint]) as id
+
 -- name: content_to_erase
--- Contents of a document's versions, and in how many other documents of the namespace each is.
+-- Contents of these documents' versions, and in how many others of the namespace each is.
 select document_version.content_hash, (
     select count(distinct other.document_id) from document_version as other
     join document on document.id = other.document_id
     join collection on collection.id = document.collection_id
     where other.content_hash = document_version.content_hash
-        and other.document_id <> %(document_id)s
+        and other.document_id <> all(%(document_ids)s)
         and collection.namespace_id = %(namespace_id)s) as elsewhere
-from document_version where document_version.document_id = %(document_id)s
+from document_version where document_version.document_id = any(%(document_ids)s)
 group by document_version.content_hash
 
 -- name: erase_search_rows
 -- Out of every generation's search.
-delete from search_row where document_id = %(document_id)s
+delete from search_row where document_id = any(%(document_ids)s)
+
+-- name: erase_answers
+-- Answers that may quote the document: those whose question found it.
+delete from answer_log using query_log
+where query_log.id = answer_log.query_id and query_log.collection_id = %(collection_id)s
+    and exists (
+        select from jsonb_array_elements(query_log.hits) as hit
+        where (hit ->> 'document_id')::bigint = any(%(document_ids)s))
 
 -- name: erase_document
 -- Manifest row, versions, publications, leases and dead letters.
-delete from document where id = %(document_id)s
+delete from document where id = any(%(document_ids)s)
 
 -- name: erase_parsed
--- Text and chunks of contents that were this document's alone.
+-- Text and chunks of contents that were these documents' alone.
 delete from parsed
 where namespace_id = %(namespace_id)s and content_hash = any(%(contents)s)
 
@@ -93,14 +105,18 @@ on conflict (collection_id, uri_hash) do update
     set receipt = excluded.receipt, erased_at = now()
 
 -- name: traces
--- Proof by query: what is left of a document and of the contents that were its alone.
+-- Proof by query: what is left of a document, of all that was attached to it, and of the contents
+-- that were theirs alone.
 select
     (select count(*) from document
-     where collection_id = %(collection_id)s and uri = %(uri)s) as documents,
-    (select count(*) from document_version where document_id = %(document_id)s) as versions,
-    (select count(*) from publication where document_id = %(document_id)s) as publications,
-    (select count(*) from search_row where document_id = %(document_id)s) as search_rows,
-    (select count(*) from dead_letter where document_id = %(document_id)s) as dead_letters,
+     where collection_id = %(collection_id)s and uri = %(uri)s
+        or id = any(%(document_ids)s)) as documents,
+    (select count(*) from document_version where document_id = any(%(document_ids)s)) as versions,
+    (select count(*) from publication
+     where document_id = any(%(document_ids)s)) as publications,
+    (select count(*) from search_row where document_id = any(%(document_ids)s)) as search_rows,
+    (select count(*) from dead_letter
+     where document_id = any(%(document_ids)s)) as dead_letters,
     (select count(*) from hint join source on source.id = hint.source_id
      where source.collection_id = %(collection_id)s and hint.uri = %(uri)s) as hints,
     (select count(*) from parsed

@@ -84,3 +84,88 @@ select
         on publication.generation_id = live.live_generation_id
         and publication.document_id = live.id
         and publication.version_id = live.version_id) as search_index
+
+-- name: summaries
+-- How collections stand, those of one namespace and of these names when they are given.
+select
+    namespace.name as namespace, collection.name as collection, collection.id as collection_id,
+    collection.live_generation_id,
+    coalesce(states.live, 0) as live, coalesce(states.partial, 0) as partial,
+    coalesce(states.pending, 0) as pending, coalesce(states.failed, 0) as failed,
+    coalesce(states.oldest_pending_s, 0)::float8 as oldest_pending_s,
+    coalesce(served.chunks, 0)::bigint as chunks, served.published_at,
+    sources.listed_at, coalesce(sources.held, 0)::bigint as deletions_held,
+    (select count(*) from hint join source on source.id = hint.source_id
+     where source.collection_id = collection.id) as hints
+from collection
+join namespace on namespace.id = collection.namespace_id
+left join lateral (
+    select
+        count(*) filter (where state = 'live') as live,
+        count(*) filter (where state = 'partial') as partial,
+        count(*) filter (where state = 'pending') as pending,
+        count(*) filter (where state = 'failed') as failed,
+        extract(epoch from now() - min(document_version.registered_at)
+            filter (where state = 'pending')) as oldest_pending_s
+    from document_status
+    left join document_version on document_version.id = document_status.version_id
+    where document_status.collection_id = collection.id
+) as states on true
+left join lateral (
+    select sum(publication.chunk_count) as chunks, max(publication.published_at) as published_at
+    from publication where publication.generation_id = collection.live_generation_id
+) as served on true
+left join lateral (
+    select min(source.listed_at) as listed_at,
+        sum(source.breaker_documents) filter (where source.breaker_since is not null
+            and source.deletions_confirmed_at is null) as held
+    from source where source.collection_id = collection.id
+) as sources on true
+where (%(namespace)s::text is null or namespace.name = %(namespace)s)
+    and (%(collections)s::text[] is null or collection.name = any(%(collections)s))
+order by 1, 2
+
+-- name: failures_by_code
+-- Open failures of these collections by code, most frequent first.
+select namespace.name as namespace, collection.name as collection, dead_letter.stage,
+    dead_letter.kind, dead_letter.code, count(*) as documents,
+    max(dead_letter.last_failed_at) as last_failed_at, min(dead_letter.next_retry_at) as next_retry_at
+from dead_letter
+join document on document.id = dead_letter.document_id
+join collection on collection.id = document.collection_id
+join namespace on namespace.id = collection.namespace_id
+where dead_letter.resolved_at is null and document.deleted_at is null
+    and collection.id = any(%(collection_ids)s)
+group by 1, 2, 3, 4, 5
+order by documents desc, 1, 2, 5
+
+-- name: generations_of
+-- The newest generations of these collections, with configuration and size.
+select namespace.name as namespace, collection.name as collection, newest.*
+from collection
+join namespace on namespace.id = collection.namespace_id
+cross join lateral (
+    select generation.id, generation.state, generation.created_at, generation.promoted_at,
+        parser.name as parser, chunker.name as chunker, model.name as model,
+        (select count(*) from publication
+         where publication.generation_id = generation.id) as documents
+    from generation
+    join fingerprint as parser on parser.id = generation.parser_id
+    join fingerprint as chunker on chunker.id = generation.chunker_id
+    join fingerprint as model on model.id = generation.model_id
+    where generation.collection_id = collection.id
+    order by generation.id desc limit 3
+) as newest
+where collection.id = any(%(collection_ids)s)
+order by 1, 2, newest.id desc
+
+-- name: runs_of
+-- The newest runs of these collections: when they ended and how long they took.
+select namespace.name as namespace, collection.name as collection, stage_run.run_id,
+    max(stage_run.ended_at) as ended_at, sum(stage_run.seconds)::float8 as seconds,
+    coalesce(sum((stage_run.counts ->> 'failed')::int), 0)::bigint as failed
+from stage_run
+join collection on collection.id = stage_run.collection_id
+join namespace on namespace.id = collection.namespace_id
+where collection.id = any(%(collection_ids)s)
+group by 1, 2, 3 order by max(stage_run.id) desc limit %(limit)s

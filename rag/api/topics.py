@@ -1,0 +1,190 @@
+"""POST /api/topic, /api/segment, /api/collect and /retrieve: another system's words for ours.
+
+A topic is a namespace, a segment a collection. The key comes as header; a body may repeat it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import Body, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag.api.principal import Principal, unauthenticated
+from rag.api.service import Caller, Service, Serving
+from rag.errors import ConfigurationError, ConflictError, NotFoundError, PolicyError
+from rag.model import CollectionName
+from rag.store import collections, reading, removal
+from rag.summary import summarise
+
+_ANALYSIS_SENTENCES = 3
+_LONGEST_RECORD = 200_000
+
+
+class _Keyed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    api_key: str | None = None
+
+
+class Topic(_Keyed):
+    """Make a namespace, or remove it with everything in it."""
+
+    topic: str
+    topic_action: Literal["create", "delete"]
+
+
+class Segment(_Keyed):
+    """Make a collection of a namespace, or remove it."""
+
+    topic: str
+    segment: str
+    segment_action: Literal["create", "delete"]
+
+
+class Collect(_Keyed):
+    """Have collections looked at now."""
+
+    topic: str
+    segment_targets: Annotated[list[str], Field(min_length=1, max_length=100)]
+
+
+class Retrieve(_Keyed):
+    """Where a record is."""
+
+    topic: str
+    segment: str
+
+
+_Any = Annotated[Any, Body()]
+Form = TypeVar("Form", bound=_Keyed)
+
+
+def topic(body: _Any, request: Request, service: Serving) -> dict[str, Any]:
+    """Create or delete a topic. A deletion takes all its segments, their data and keys along."""
+    given = _read(Topic, body, request, service)
+    name = CollectionName.parse(f"{given.topic}/x").namespace
+    with service.database.connection() as conn:
+        if given.topic_action == "create":
+            removal.ensure_namespace(conn, name)
+            return {"message": "Topic and database created successfully", "topic": name}
+        found = removal.namespace_id(conn, name)
+        if found is None:
+            raise NotFoundError(f"There is no topic {name}.", code="collection_not_found")
+        segments = removal.collections_of(conn, found)
+    for each in segments:  # each whole; a repeat goes on where one was cut short
+        _remove(service, CollectionName(name, each))
+    with service.database.connection() as conn:
+        removal.remove_namespace(conn, found)
+    return {"message": "Topic deleted successfully", "topic": name}
+
+
+def segment(body: _Any, request: Request, service: Serving, caller: Caller) -> dict[str, Any]:
+    """Create or delete a segment of a topic; a deletion takes all its data along."""
+    given = _read(Segment, body, request, service)
+    name = caller.open(CollectionName.parse(f"{given.topic}/{given.segment}"))
+    if given.segment_action == "delete":
+        _check_admin(caller)
+        _remove(service, name)
+        return _done("Segment deleted successfully", name)
+    with service.database.connection() as conn:
+        if removal.namespace_id(conn, name.namespace) is None:
+            raise _wrong(f"Topic validation failed: topic '{given.topic}' does not exist")
+        try:
+            collections.create_collection(conn, name)
+        except ConflictError:
+            raise ConflictError(
+                f"segment '{given.segment}' already exists in topic '{given.topic}'",
+                code="collection_exists",
+            ) from None
+    return _done("Segment created successfully", name)
+
+
+def collect(body: _Any, request: Request, service: Serving, caller: Caller) -> Any:
+    """Ask for a look at the sources of segments: one request, or a list of them."""
+    requests = body if isinstance(body, list) else [body]
+    given = [_read(Collect, each, request, service) for each in requests[:100]]
+    names = [
+        caller.open(CollectionName.parse(f"{each.topic}/{target}"))
+        for each in given
+        for target in each.segment_targets
+    ]
+    with service.database.connection() as conn, conn.transaction():
+        for name in names:
+            removal.ask_for_look(conn, collections.find_collection(conn, name))
+    answers = [
+        {
+            "message": "Collection requested",
+            "config": {"topic": each.topic, "segment_targets": each.segment_targets},
+        }
+        for each in given
+    ]
+    return answers if isinstance(body, list) else answers[0]
+
+
+def retrieve(
+    body: _Any,
+    request: Request,
+    service: Serving,
+    caller: Caller,
+    ticker: Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$")] = None,
+) -> dict[str, Any]:
+    """A record by its ticker: a document's name, with or without its ending; `{}` for none."""
+    given = _read(Retrieve, body, request, service)
+    if not ticker:
+        raise _wrong("Missing ticker: send it as ?ticker=NAME.")
+    name = caller.open(CollectionName.parse(f"{given.topic}/{given.segment}"))
+    as_reader = service.reads_as_reader()
+    with service.database.reading(name.namespace, as_reader=as_reader) as conn:
+        row = reading.served_text(
+            conn, name, ticker, principals=caller.principals, length=_LONGEST_RECORD
+        )
+    if row is None:
+        return {}
+    return {
+        "topic": given.topic,
+        "segment": given.segment,
+        "ticker": ticker,
+        "analysis": summarise(row["text"], _ANALYSIS_SENTENCES),
+        "raw_data": row["text"],
+        "timestamp": (row["modified_at"] or row["published_at"] or datetime.now(UTC)).isoformat(),
+    }
+
+
+def _remove(service: Service, name: CollectionName) -> None:
+    """The collection, then the bytes of its uploads."""
+    with service.database.connection() as conn:
+        uploads = removal.remove_collection(conn, collections.find_collection(conn, name))
+    for uri in uploads:
+        service.bucket.delete(uri)
+
+
+def _check_admin(caller: Principal) -> None:
+    if caller.scope.role != "admin":
+        raise PolicyError("This key may not do that: it takes admin.", code="forbidden")
+
+
+def _done(message: str, name: CollectionName) -> dict[str, Any]:
+    return {"message": message, "topic": name.namespace, "segment": name.collection}
+
+
+def _read(form: type[Form], body: Any, request: Request, service: Service) -> Form:
+    """The body as a form. Raises ConfigurationError (`bad_request`), and PolicyError
+    (`unauthenticated`) when it repeats another key than the header's."""
+    try:
+        given = form.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise _wrong(f"Invalid request format: {where}: {first['msg']}") from None
+    if given.api_key is not None and service.is_guarded():
+        sent = request.headers.get("x-api-key", "") or request.headers.get("authorization", "")
+        key = sent.removeprefix("Bearer ").strip().encode()
+        if not hmac.compare_digest(key, given.api_key.encode()):
+            raise unauthenticated()
+    return given
+
+
+def _wrong(message: str) -> ConfigurationError:
+    return ConfigurationError(message, code="bad_request")

@@ -1,0 +1,218 @@
+"""Postings: which rows hold which word. Written by the transaction that publishes the rows.
+
+A publish makes one segment; segments of a size merge when there are many, so a word's postings are
+in few places however documents came. What leaves search is dead at once (a trigger on publication
+sees to that), and its postings go when its segment merges, or by `purge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.ranking import ENTRY
+from rag.store.database import Connection
+from rag.store.queries import statements
+from rag.words import is_inflected, words_of
+
+# so many segments of a size (within a factor of as many) become one
+_FAN = 16
+_MOST = 0xFFFF  # of one word in one row, and of a row's words: what two bytes hold
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """Postings by lexeme, and how many words each row has."""
+
+    entries: list[tuple[str, bytes]]
+    lengths: NDArray[np.int64]
+
+
+def lexemes(conn: Connection, language: str, words: Iterable[str]) -> dict[str, str]:
+    """What each word is indexed as; stop words are left out."""
+    given = set(words)
+    inflected = [word for word in given if is_inflected(word)]
+    parameters = {"language": language, "words": inflected}
+    rows = conn.execute(statements("postings")["lexemes"], parameters)
+    found = {row["word"]: row["lexeme"] for row in rows}
+    return found | {word: word for word in given if not is_inflected(word)}
+
+
+def publish_ready(conn: Connection, generation_id: int, shard: int, language: str) -> None:
+    """Index the rows of the temporary table `ready` as one segment and note their places in it."""
+    sql = statements("postings")
+    rows = conn.execute(sql["ready_texts"]).fetchall()
+    chosen = [row["document_id"] for row in rows if row["text"] is not None]
+    if not chosen:
+        return
+    indexed = _index(conn, language, [row["text"] for row in rows if row["text"] is not None])
+    documents, first_slots = np.unique(np.array(chosen, np.int64), return_index=True)
+    segment_id = _write(conn, generation_id, shard, indexed)
+    conn.execute(
+        sql["place_ready"],
+        {
+            "segment_id": segment_id,
+            "documents": documents.tolist(),
+            "first_slots": first_slots.tolist(),
+            "words": np.add.reduceat(indexed.lengths, first_slots).tolist(),
+        },
+    )
+
+
+def merge_crowded(conn: Connection, generation_id: int, shard: int) -> None:
+    """Merge the segments of a size that are many, and those mostly dead."""
+    parameters = {"generation_id": generation_id, "shard": shard}
+    rows = conn.execute(statements("postings")["segments_of_shard"], parameters).fetchall()
+    sizes: dict[int, list[int]] = {}
+    wasteful = []
+    for row in rows:
+        sizes.setdefault(_size(row["rows"]), []).append(row["id"])
+        if row["slots"] > 2 * row["rows"]:
+            wasteful.append(row["id"])
+    crowded = [ids for ids in sizes.values() if len(ids) >= _FAN]
+    chosen = crowded[0] if crowded else wasteful
+    if chosen:
+        merge(conn, chosen)
+
+
+def _size(rows: int) -> int:
+    return (max(rows, 1).bit_length() - 1) // (_FAN.bit_length() - 1)
+
+
+def purge(conn: Connection, collection_id: int, shard: int) -> None:
+    """Rewrite the shard's segments that hold dead rows, in every generation: no word of what left
+    search is left. The caller holds the shard's lock."""
+    parameters = {"collection_id": collection_id, "shard": shard}
+    rows = conn.execute(statements("postings")["segments_with_dead"], parameters).fetchall()
+    for row in rows:
+        merge(conn, [row["id"]])
+
+
+def merge(conn: Connection, segments: Sequence[int]) -> None:
+    """Make one segment of several of one shard, what is dead left out."""
+    sql = statements("postings")
+    given = {"segments": list(segments)}
+    held = conn.execute(sql["lock_segments"], given).fetchall()
+    if not held:
+        return
+    places = conn.execute(sql["publications_of_segments"], given).fetchall()
+    places = [row for row in places if row["chunk_count"]]
+    if places:
+        counts = np.array([row["chunk_count"] for row in places], np.int64)
+        firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+        moves: dict[int, list[tuple[int, int, int]]] = {}
+        for row, first in zip(places, firsts.tolist(), strict=True):
+            moves.setdefault(row["segment_id"], []).append(
+                (row["first_slot"], row["chunk_count"], first)
+            )
+        found = conn.execute(sql["postings_of_segments"], given, binary=True)
+        parts = [(row["segment_id"], row["lexeme"], row["entries"]) for row in found]
+        entries = _moved(parts, moves)
+        words = sum(row["words"] for row in places)
+        segment_id = _write_entries(
+            conn, held[0]["generation_id"], held[0]["shard"], int(counts.sum()), words, entries
+        )
+        conn.execute(
+            sql["move_publications"],
+            {
+                "generation_id": held[0]["generation_id"],
+                "segment_id": segment_id,
+                "documents": [row["document_id"] for row in places],
+                "first_slots": firsts.tolist(),
+            },
+        )
+    conn.execute(sql["drop_segments"], given)
+
+
+def _moved(
+    parts: Sequence[tuple[int, str, bytes]], moves: Mapping[int, Sequence[tuple[int, int, int]]]
+) -> list[tuple[str, bytes]]:
+    """All postings with the slots they have from now on; those of dead slots go."""
+    places = {segment: _slot_map(spans) for segment, spans in moves.items()}
+    names = sorted({lexeme for _, lexeme, _ in parts})
+    number = {name: at for at, name in enumerate(names)}
+    codes, kept = [], []
+    for segment, lexeme, data in parts:
+        slot_map = places.get(segment)
+        entries = np.frombuffer(data, ENTRY).copy()
+        if slot_map is None:
+            continue
+        inside = entries[entries["slot"] < len(slot_map)]
+        slots = slot_map[inside["slot"]]
+        inside = inside[slots >= 0]
+        inside["slot"] = slots[slots >= 0]
+        kept.append(inside)
+        codes.append(np.full(len(inside), number[lexeme]))
+    if not kept:
+        return []
+    return list(_by_lexeme(np.concatenate(codes), np.concatenate(kept), names))
+
+
+def _slot_map(spans: Sequence[tuple[int, int, int]]) -> NDArray[np.int64]:
+    """The new slot of each old one, -1 where it is dead."""
+    found = np.full(max(first + count for first, count, _ in spans), -1, np.int64)
+    for first, count, new in spans:
+        found[first : first + count] = np.arange(new, new + count)
+    return found
+
+
+def _index(conn: Connection, language: str, texts: Sequence[str]) -> Indexed:
+    """Postings of texts whose slots count from 0."""
+    vocabulary: dict[str, int] = {}
+    flat: list[int] = []
+    counts = []
+    for text in texts:
+        words = words_of(text)
+        counts.append(len(words))
+        flat += [vocabulary.setdefault(word, len(vocabulary)) for word in words]
+    known = lexemes(conn, language, vocabulary)
+    names = sorted(set(known.values()))
+    number = {name: at for at, name in enumerate(names)}
+    code_of = np.array([number.get(known.get(word, ""), -1) for word in vocabulary], np.int64)
+    rows = np.repeat(np.arange(len(texts)), counts)
+    codes = code_of[np.array(flat, np.int64)] if flat else np.empty(0, np.int64)
+    rows, codes = rows[codes >= 0], codes[codes >= 0]
+    lengths = np.bincount(rows, minlength=len(texts))
+    pairs, times = np.unique(codes * len(texts) + rows, return_counts=True)
+    entries = np.empty(len(pairs), ENTRY)
+    entries["slot"] = pairs % len(texts)
+    entries["times"] = np.minimum(times, _MOST)
+    entries["length"] = np.minimum(lengths[entries["slot"]], _MOST)
+    return Indexed(list(_by_lexeme(pairs // len(texts), entries, names)), lengths)
+
+
+def _by_lexeme(
+    codes: NDArray[np.int64], entries: NDArray[np.void], names: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """The postings of each lexeme, rows in order."""
+    order = np.lexsort((entries["slot"], codes))
+    codes, packed = codes[order], entries[order].tobytes()
+    found, starts = np.unique(codes, return_index=True)
+    ends = np.append(starts, len(codes))[1:].tolist()
+    size = ENTRY.itemsize
+    for code, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True):
+        yield names[code], packed[start * size : end * size]
+
+
+def _write(conn: Connection, generation_id: int, shard: int, indexed: Indexed) -> int:
+    words = int(indexed.lengths.sum())
+    return _write_entries(conn, generation_id, shard, len(indexed.lengths), words, indexed.entries)
+
+
+def _write_entries(
+    conn: Connection, generation_id: int, shard: int, rows: int, words: int,
+    entries: Iterable[tuple[str, bytes]],
+) -> int:  # fmt: skip
+    sql = statements("postings")
+    made = {"generation_id": generation_id, "shard": shard, "rows": rows, "words": words}
+    row = conn.execute(sql["create_segment"], made).fetchone()
+    assert row is not None
+    segment_id = int(row["id"])
+    with conn.cursor().copy(sql["copy_postings"]) as copy:
+        copy.set_types(["int8", "text", "bytea"])
+        for lexeme, data in entries:
+            copy.write_row((segment_id, lexeme, data))
+    return segment_id

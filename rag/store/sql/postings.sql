@@ -1,0 +1,77 @@
+-- name: lexemes
+-- What each word is indexed as: the stem that the language's dictionary makes of it, nothing for a
+-- stop word. ASCII words and others may have dictionaries of their own (Russian has).
+with dictionary as (
+    select distinct on (maptokentype) maptokentype, mapdict::regdictionary as name
+    from pg_ts_config_map
+    where mapcfg = %(language)s::regconfig and maptokentype in (1, 2)
+    order by maptokentype, mapseqno
+), lexed as (
+    select word, ts_lexize(dictionary.name, word) as forms
+    from unnest(%(words)s::text[]) as word
+    join dictionary
+        on dictionary.maptokentype = case when octet_length(word) = length(word) then 1 else 2 end
+)
+select word, coalesce(forms[1], word) as lexeme from lexed
+where forms is null or cardinality(forms) > 0
+
+-- name: ready_texts
+-- The texts of the documents about to be published, in the order of their slots.
+select ready.document_id, chunk.context || chunk.text as text
+from ready left join chunk on chunk.chunk_set_id = ready.chunk_set_id
+order by ready.document_id, chunk.ordinal
+
+-- name: create_segment
+-- A segment for the rows of one publish.
+insert into segment (generation_id, shard, slots, rows, words)
+values (%(generation_id)s, %(shard)s, %(rows)s, %(rows)s, %(words)s) returning id
+
+-- name: copy_postings
+-- Load a segment's postings in one stream.
+copy posting (segment_id, lexeme, entries) from stdin (format binary)
+
+-- name: place_ready
+-- Where each document's rows are in the postings.
+update ready set segment_id = %(segment_id)s, first_slot = item.first_slot, words = item.words
+from unnest(%(documents)s::bigint[], %(first_slots)s::int[], %(words)s::bigint[])
+    as item (document_id, first_slot, words)
+where item.document_id = ready.document_id
+
+-- name: segments_of_shard
+-- The segments of one writer, the smallest first.
+select id, slots, rows from segment
+where generation_id = %(generation_id)s and shard = %(shard)s
+order by rows, id
+
+-- name: segments_with_dead
+-- The segments of a shard that hold words of rows that left search.
+select segment.id
+from segment join generation on generation.id = segment.generation_id
+where generation.collection_id = %(collection_id)s and segment.shard = %(shard)s
+    and not isempty(segment.dead)
+order by 1
+
+-- name: lock_segments
+-- The segments about to be merged, locked in order.
+select id, generation_id, shard from segment where id = any(%(segments)s) order by id for update
+
+-- name: publications_of_segments
+-- Where live documents are in these segments.
+select generation_id, document_id, segment_id, first_slot, chunk_count, words
+from publication where segment_id = any(%(segments)s)
+order by segment_id, first_slot
+
+-- name: postings_of_segments
+-- All postings of these segments.
+select segment_id, lexeme, entries from posting where segment_id = any(%(segments)s)
+
+-- name: move_publications
+-- Documents' new places after a merge.
+update publication set segment_id = %(segment_id)s, first_slot = item.first_slot
+from unnest(%(documents)s::bigint[], %(first_slots)s::int[]) as item (document_id, first_slot)
+where publication.generation_id = %(generation_id)s
+    and publication.document_id = item.document_id
+
+-- name: drop_segments
+-- Segments whose live rows are elsewhere now, with their postings.
+delete from segment where id = any(%(segments)s)

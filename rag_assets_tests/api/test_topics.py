@@ -1,0 +1,183 @@
+"""Topics and segments: another system's words, with the deletion that takes everything along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rag_assets_tests.api.conftest import Api
+from rag_assets_tests.world import assert_world_is_sound
+
+pytestmark = pytest.mark.slow
+
+# every table that holds something of a namespace
+TABLES = (
+    "namespace", "collection", "source", "document", "document_version", "parsed", "chunk_set",
+    "chunk", "embedding", "generation", "publication", "search_row", "query_log", "answer_log",
+    "feedback", "upload_job", "upload_file", "hint",
+)  # fmt: skip
+
+
+def post(api: Api, path: str, body: Any, key: str | None = None, **params: str) -> Any:
+    headers = {} if key is None else {"X-API-Key": key}
+    return api.client.post(path, json=body, headers=headers, params=params)
+
+
+def counts(api: Api) -> dict[str, int]:
+    found = {}
+    for table in TABLES:
+        row = api.conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
+        assert row is not None
+        found[table] = row["rows"]
+    return found
+
+
+def objects(api: Api) -> int:
+    client = api.service.bucket._ready()
+    return client.list_objects_v2(Bucket=api.service.bucket.name).get("KeyCount", 0)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def filled(api: Api) -> Api:
+    """An upload, a query, an answer and feedback in acme; a document in globex."""
+    api.upload(("rope.txt", b"The rope of acme is old. It is 12 mm thick."))
+    api.ingest_uploads()
+    api.globex.source.put("other.txt", b"The rope of globex.")
+    api.globex.run()
+    query_id = api.client.post("/rag", json={"query": "rope", "collection": "acme/docs"}).json()[
+        "query_id"
+    ]
+    said = {"query_id": query_id, "thumb": "up", "document": "rope.txt"}
+    assert api.client.post("/feedback", json=said).status_code == 200
+    return api
+
+
+def test_a_deleted_topic_leaves_nothing_of_itself_and_all_of_the_others(filled: Api) -> None:
+    before = counts(filled)
+    key = filled.key(None, "admin")
+    filled.key("acme", "admin")
+    assert all(before[table] for table in TABLES if table != "hint") and objects(filled) == 1
+
+    answer = post(filled, "/api/topic", {"topic": "acme", "topic_action": "delete"}, key)
+
+    assert answer.json() == {"message": "Topic deleted successfully", "topic": "acme"}
+    left = counts(filled)
+    assert objects(filled) == 0
+    expected = {table: 1 for table in TABLES} | dict.fromkeys(
+        ("query_log", "answer_log", "feedback", "upload_job", "upload_file", "hint"), 0
+    )
+    assert left == expected
+    keys = filled.conn.execute("select namespace_id from api_key").fetchall()
+    assert [row["namespace_id"] for row in keys] == [None]
+    assert_world_is_sound(filled.conn)
+    body = {"query": "rope", "collection": "globex/docs"}
+    hits = filled.client.post("/query", json=body, headers={"X-API-Key": key}).json()["hits"]
+    assert [hit["document"] for hit in hits] == ["other.txt"]
+
+
+def test_the_door_stays_shut_when_a_topic_takes_its_keys_along(filled: Api) -> None:
+    key = filled.key(None, "admin")
+    post(filled, "/api/topic", {"topic": "acme", "topic_action": "delete"}, key)
+
+    assert filled.ask("rope").status_code == 401
+
+
+def test_deleting_a_topic_again_says_that_there_is_none(filled: Api) -> None:
+    body = {"topic": "acme", "topic_action": "delete"}
+
+    assert [post(filled, "/api/topic", body).status_code for _ in range(2)] == [200, 404]
+
+
+def test_a_topic_and_its_segments_are_made_once(api: Api) -> None:
+    topic = {"topic": "finance", "topic_action": "create"}
+    segment = {"topic": "finance", "segment": "news", "segment_action": "create"}
+
+    topics = [post(api, "/api/topic", topic) for _ in range(2)]
+    segments = [post(api, "/api/segment", segment) for _ in range(2)]
+
+    assert [each.json() for each in topics] == [
+        {"message": "Topic and database created successfully", "topic": "finance"}
+    ] * 2
+    assert segments[0].json() == {
+        "message": "Segment created successfully", "topic": "finance", "segment": "news",
+    }  # fmt: skip
+    assert segments[1].status_code == 409
+    assert segments[1].json()["message"] == "segment 'news' already exists in topic 'finance'"
+
+
+def test_a_segment_needs_its_topic(api: Api) -> None:
+    segment = {"topic": "nowhere", "segment": "news", "segment_action": "create"}
+    answer = post(api, "/api/segment", segment)
+
+    assert answer.status_code == 400
+    assert answer.json()["message"] == ("Topic validation failed: topic 'nowhere' does not exist")
+
+
+def test_a_deleted_segment_is_gone_and_its_neighbours_stay(filled: Api) -> None:
+    post(filled, "/api/segment", {"topic": "acme", "segment": "b", "segment_action": "create"})
+    body = {"topic": "acme", "segment": "docs", "segment_action": "delete"}
+
+    with_write = post(filled, "/api/segment", body, filled.key("acme", "write"))
+    done = post(filled, "/api/segment", body, filled.key("acme", "admin"))
+
+    assert with_write.status_code == 403
+    assert done.json()["message"] == "Segment deleted successfully" and objects(filled) == 0
+    rows = filled.conn.execute("select name from collection order by id").fetchall()
+    assert [row["name"] for row in rows] == ["docs", "b"]  # globex's docs
+    assert counts(filled)["search_row"] == counts(filled)["embedding"] == 1
+
+
+def test_collecting_asks_for_a_look_at_every_source_and_shard(filled: Api) -> None:
+    filled.conn.execute("update collection set shards = 3 where name = 'docs'")
+    body = {"topic": "acme", "segment_targets": ["docs"]}
+
+    one = post(filled, "/api/collect", body)
+    many = post(filled, "/api/collect", [body, body])
+
+    assert one.json() == {"message": "Collection requested", "config": body}
+    assert many.json() == [one.json()] * 2
+    hints = filled.conn.execute("select source_id, shard from hint order by 1, 2").fetchall()
+    assert [row["shard"] for row in hints] == [0, 1, 2] * (len(hints) // 3) and len(hints) >= 3
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/topic", {"topic": "acme"}),
+        ("/api/topic", {"topic": "acme", "topic_action": "rename"}),
+        ("/api/topic", [1]),
+        ("/api/segment", {"topic": "acme", "segment": "x"}),
+        ("/api/collect", {"topic": "acme", "segment_targets": []}),
+        ("/api/collect", "x"),
+        ("/retrieve", {"topic": "acme"}),
+    ],
+)
+def test_a_bad_body_is_a_400_in_the_originals_words(api: Api, path: str, body: Any) -> None:
+    answer = post(api, path, body, ticker="x")
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("Invalid request format: ")
+
+
+def test_a_body_that_repeats_another_key_is_refused(api: Api) -> None:
+    key = api.key("acme", "admin")
+    body = {"topic": "acme", "segment": "docs"}
+
+    same = post(api, "/retrieve", {**body, "api_key": key}, key, ticker="x")
+    other = post(api, "/retrieve", {**body, "api_key": key + "x"}, key, ticker="x")
+
+    assert (same.status_code, other.status_code) == (200, 401)
+
+
+def test_a_record_is_found_by_its_ticker(filled: Api) -> None:
+    body = {"topic": "acme", "segment": "docs"}
+
+    found = post(filled, "/retrieve", body, ticker="rope").json()
+    assert found["raw_data"] == "The rope of acme is old. It is 12 mm thick."
+    assert found["analysis"] and found["timestamp"] and found["ticker"] == "rope"
+    assert (found["topic"], found["segment"]) == ("acme", "docs")
+    assert post(filled, "/retrieve", body, ticker="rope.txt").json()["raw_data"]
+    assert post(filled, "/retrieve", body, ticker="other").json() == {}
+    assert post(filled, "/retrieve", body).status_code == 400
+    assert filled.client.get("/retrieve").status_code == 405
