@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 
 from rag_assets import verdicts
+from rag_assets.freshness import freshness
 from rag_assets.partitions import collections_partitions
 from rag_assets.shards import open_shard
 from rag_assets.verdicts import Verdict
@@ -39,7 +40,7 @@ CONTRACTS: Mapping[str, tuple[Contract, ...]] = {
         Contract(verdicts.every_document_has_chunks),
     ),
     "embeddings": (Contract(verdicts.embeddings_complete_and_sound, is_blocking=True),),
-    "search_index": (Contract(verdicts.index_parity, is_blocking=True),),
+    "search_index": (Contract(verdicts.index_parity, is_blocking=True), Contract(freshness)),
 }
 
 
@@ -85,15 +86,33 @@ def _spec(asset: str, contract: Contract) -> dg.AssetCheckSpec:
 
 
 def _result(asset: str, name: str, verdict: Verdict) -> dg.AssetCheckResult:
-    metadata: dict[str, dg.MetadataValue[Any] | int | float] = dict(verdict.numbers)
-    metadata |= {name: dg.MetadataValue.md(fact) for name, fact in verdict.facts.items()}
-    if verdict.failures is not None:
-        metadata["failures"] = dg.MetadataValue.md(verdict.failures)
     return dg.AssetCheckResult(
         passed=verdict.passed,
         asset_key=asset,
         check_name=name,
         severity=verdict.severity,
         description=verdict.description,
-        metadata=metadata,
+        metadata=check_metadata(verdict),
     )
+
+
+def evaluation(asset: str, name: str, verdict: Verdict, partition: str) -> dg.AssetCheckEvaluation:
+    """A verdict that no run has reached, for its partition."""
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(asset),
+        check_name=name,
+        passed=verdict.passed,
+        severity=verdict.severity,
+        description=verdict.description,
+        metadata=check_metadata(verdict),
+        partition=partition,
+    )
+
+
+def check_metadata(verdict: Verdict) -> dict[str, dg.MetadataValue[Any] | int | float]:
+    """What a check shows."""
+    metadata: dict[str, dg.MetadataValue[Any] | int | float] = dict(verdict.numbers)
+    metadata |= {name: dg.MetadataValue.md(fact) for name, fact in verdict.facts.items()}
+    if verdict.failures is not None:
+        metadata["failures"] = dg.MetadataValue.md(verdict.failures)
+    return metadata

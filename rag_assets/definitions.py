@@ -11,6 +11,8 @@ from rag.settings import load_settings
 from rag_assets.assets import INGEST_ASSETS
 from rag_assets.checks import ingest_checks
 from rag_assets.code_versions import code_versions
+from rag_assets.evaluation import evaluate, evaluation
+from rag_assets.generations import GENERATION_JOBS, gate_check
 from rag_assets.jobs import ingest
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
 from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule
@@ -19,9 +21,12 @@ from resources.object_store import ObjectStoreResource
 from resources.parser import ParserResource
 from resources.postgres import DatabaseResource
 from resources.workshop import WorkshopResource
+from sensors.alerts import alert_sensor
+from sensors.freshness import freshness_sensor
 from sensors.object_store import object_store_sensor
 from sensors.queue import queue_sensor
 from sensors.reconcile import reconcile_schedule
+from sensors.reindex import reindex_sensor
 
 if TYPE_CHECKING:
     from rag.settings import Settings
@@ -41,9 +46,13 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
         return spec.replace_attributes(code_version=versions[spec.key.to_user_string()])
 
     return dg.Definitions(
-        assets=[*(asset.map_asset_specs(versioned) for asset in INGEST_ASSETS), *USAGE_ASSETS],
-        asset_checks=ingest_checks(),
-        jobs=[ingest, retry_failed, sweep, usage],
+        assets=[
+            *(asset.map_asset_specs(versioned) for asset in INGEST_ASSETS),
+            *USAGE_ASSETS,
+            evaluation,
+        ],
+        asset_checks=[*ingest_checks(), gate_check()],
+        jobs=[*GENERATION_JOBS, evaluate, ingest, retry_failed, sweep, usage],
         sensors=_sensors(settings),
         schedules=[reconcile_schedule, sweep_schedule, usage_schedule],
         resources=resources,
@@ -53,10 +62,15 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
 
 
 def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
-    looking = object_store_sensor(settings.sensor_interval_s)
+    always = [
+        object_store_sensor(settings.sensor_interval_s),
+        freshness_sensor,
+        reindex_sensor,
+        alert_sensor,
+    ]
     if settings.sqs_queue_url is None:
-        return [looking]
-    return [looking, queue_sensor(settings.sqs_queue_url, settings.s3_region)]
+        return always
+    return [*always, queue_sensor(settings.sqs_queue_url, settings.s3_region)]
 
 
 def platform_resources() -> dict[str, object]:

@@ -32,9 +32,7 @@ BUDGET_S = 35.0  # Dagster ends a tick after 60 s
     "and growing dead letters, keeps incidents, and tells the routes of `alert_routes`: once when "
     "something is wrong, once when it is well again.",
 )
-def alert_sensor(
-    context: dg.SensorEvaluationContext, database: DatabaseResource
-) -> dg.SkipReason:
+def alert_sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
     """One look and one round of deliveries."""
     try:
         with database.connect() as conn:

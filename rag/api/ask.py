@@ -132,8 +132,8 @@ def query(body: Query, service: Serving, caller: Caller) -> Answer:
     encoded = time.perf_counter()
     found = _search(service, SearchRequest(
         name, body.query, vector, k=body.k, mode=body.mode, filters=filters,
-        min_score=body.min_score, principals=caller.principals, max_per_document=body.max_per_document,
-        neighbors=body.neighbors,
+        min_score=body.min_score, principals=caller.principals,
+        max_per_document=body.max_per_document, neighbors=body.neighbors,
     ))  # fmt: skip
     asked = Asked(
         id=uuid.uuid4(), name=name, principal=caller.name, query=body.query, mode=body.mode,

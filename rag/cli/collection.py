@@ -26,6 +26,13 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(metavar="GLOB", help="Leave out objects that match. May be repeated."),
 ]
+Gate = Annotated[
+    bool,
+    typer.Option(
+        "--gate/--no-gate",
+        help="Whether a generation that has caught up waits for the gate, or goes live by itself.",
+    ),
+]
 MaxBytes = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave out larger objects.")]
 
 
@@ -50,6 +57,7 @@ def create(
     language: Annotated[
         str, typer.Option(help="Text search configuration of Postgres for the lexical list.")
     ] = "english",
+    gate: Gate = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a collection and bind sources to it; --include, --exclude and --max-bytes hold for each
@@ -58,7 +66,7 @@ def create(
     from rag.cli.language import check_language
     from rag.model import CollectionName
     from rag.sources.open import normalise_uri
-    from rag.store import collections
+    from rag.store import collections, generations
 
     full_name = CollectionName.parse(name)
     uris = [normalise_uri(uri) for uri in source or []]
@@ -68,13 +76,15 @@ def create(
             made = collections.create_collection(
                 backend.conn, full_name, shards=shards, language=language
             )
+            generations.set_gate(backend.conn, made.id, gate)
             for uri in uris:
                 collections.add_source(
                     backend.conn, made, uri,
                     includes=include or (), excludes=exclude or (), max_bytes=max_bytes,
                 )  # fmt: skip
     if as_json:
-        write_json({"collection": name, "sources": uris, "shards": shards, "language": language})
+        write_json({"collection": name, "sources": uris, "shards": shards, "language": language,
+                    "is_gated": gate})  # fmt: skip
     else:
         _show_created(name, uris)
 
@@ -84,6 +94,23 @@ def _show_created(name: str, uris: list[str]) -> None:
     for uri in uris:
         say(f"  {escape(uri)}")
     say(f"Next: `rag ingest --collection {name}`, or leave it to the sensor of `rag up`.")
+
+
+@app.command("set")
+def set_(name: Name, gate: Gate, as_json: AsJson = False) -> None:
+    """Change how a collection's generations go live."""
+    from rag.cli.backend import open_backend
+    from rag.model import CollectionName
+    from rag.store import collections, generations
+
+    with open_backend() as backend:
+        found = collections.find_collection(backend.conn, CollectionName.parse(name))
+        generations.set_gate(backend.conn, found.id, gate)
+    if as_json:
+        write_json({"collection": name, "is_gated": gate})
+    else:
+        waits = "waits for `rag index gate`" if gate else "goes live when it has caught up"
+        say(f"A new generation of [bold]{name}[/bold] {waits}.")
 
 
 @app.command()

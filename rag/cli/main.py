@@ -14,8 +14,10 @@ from rag.cli import (
     collection,
     demo,
     doctor,
+    evaluate,
     exchange,
     forget,
+    index,
     ingest,
     key,
     mcp,
@@ -69,6 +71,8 @@ def build_app() -> typer.Typer:
                 rich_help_panel=panel,
             )(command)
     app.add_typer(collection.app, name="collection", rich_help_panel="Work")
+    app.add_typer(index.app, name="index", rich_help_panel="Work")
+    app.add_typer(evaluate.app, name="evaluate", rich_help_panel="Work")
     app.add_typer(key.app, name="key", rich_help_panel="Work")
     return app
 

@@ -20,6 +20,7 @@ class SearchMode(StrEnum):
     """Which lists are searched."""
 
     HYBRID = "hybrid"
+    RRF = "rrf"
     DENSE = "dense"
     BM25 = "bm25"
 
@@ -29,19 +30,31 @@ def search(
     query: Annotated[str, typer.Argument(help="A question, or words.")],
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages.")] = 4,
     mode: Annotated[
-        SearchMode, typer.Option(help="hybrid fuses the dense and the BM25 list by rank.")
+        SearchMode,
+        typer.Option(help="hybrid fuses the dense and the BM25 list by score, rrf by rank."),
     ] = SearchMode.HYBRID,
+    max_per_document: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Most passages of one document.")
+    ] = None,
+    neighbors: Annotated[
+        int, typer.Option(min=0, max=5, help="Chunks of text shown before and after, with --json.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Find the passages that answer a question, with document, page, heading and score."""
     from rag.cli.backend import load_embedder, open_backend
     from rag.model import CollectionName
+    from rag.rerank import open_reranker
     from rag.search import search as ask
 
     full_name = CollectionName.parse(name)
     with open_backend() as backend:
         embedder = None if mode is SearchMode.BM25 else load_embedder(backend.settings)
-        result = ask(backend.conn, embedder, full_name, query, k=k, mode=mode.value)
+        result = ask(
+            backend.conn, embedder, full_name, query, k=k, mode=mode.value, principals=None,
+            max_per_document=max_per_document, neighbors=neighbors,
+            reranker=open_reranker(backend.settings.reranker_model),
+        )  # fmt: skip
     if as_json:
         write_json(as_object(name, query, mode, result))
     else:
@@ -73,6 +86,7 @@ def hit_object(hit: Hit) -> dict[str, object]:
         "ranks": dict(hit.ranks),
         "ordinal": hit.ordinal,
         "content_hash": hit.content_hash,
+        **({"before": hit.before, "after": hit.after} if hit.before or hit.after else {}),
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rag.store import access
+from rag.store.access import KeyScope
 from rag_assets_tests.api.conftest import Api
 
 pytestmark = pytest.mark.slow
@@ -178,3 +180,54 @@ def test_another_model_is_not_passed_off_as_ours(api: Api) -> None:
     answer = api.client.post("/v1/embeddings", json={"input": "x", "model": "text-embedding-3"})
 
     assert answer.status_code == 404 and answer.json()["code"] == "model_not_served"
+
+
+def test_a_key_finds_the_documents_of_its_principals(filled: Api) -> None:
+    filled.acme.source.put("pump.txt.acl.json", b'{"principals": ["board"]}')
+    filled.acme.source.put("reports/pump.txt.acl.json", b'{"principals": ["board"]}')
+    filled.acme.run()
+
+    def found(scope: KeyScope) -> set[str]:
+        key = access.create_key(filled.conn, scope, None)
+        headers = {"Authorization": f"Bearer {key}"}
+        chunks = filled.client.get(
+            "/cards", params={"user_id": "acme", "project_id": "docs"}, headers=headers
+        ).json()
+        asked = set(names(filled.ask("rope", k=9, headers=headers)))
+        assert {card["filename"] for card in chunks["cards"]} == asked
+        return asked
+
+    assert found(KeyScope("acme", "read")) == {"cable.txt"}
+    assert found(KeyScope("acme", "read", None, ("board",))) == {"cable.txt", "pump.txt"}
+    assert found(KeyScope("acme", "admin")) == {"cable.txt", "pump.txt"}
+
+
+def test_an_upload_says_who_may_see_it(api: Api) -> None:
+    given = api.upload(("plan.txt", b"the rope plan"), principals='["board"]')
+    assert given.status_code == 200, given.text
+    assert api.upload(("x.txt", b"x"), principals='"board"').json()["code"] == "bad_principals"
+    api.ingest_uploads()
+
+    key = access.create_key(api.conn, KeyScope("acme", "read", None, ("board",)), None)
+    other = access.create_key(api.conn, KeyScope("acme", "read"), None)
+    assert names(api.ask("rope", headers={"X-API-Key": key})) == ["plan.txt"]
+    assert names(api.ask("rope", headers={"X-API-Key": other})) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"filters": {"names": ["*pump*"]}}, ["pump.txt"]),
+        ({"filters": {"metadata": {"nothing": "x"}}}, []),
+        ({"filters": {"metadata": {"nothing": {"from": 1}}}}, []),
+        ({"mode": "rrf", "max_per_document": 1, "neighbors": 1}, ["pump.txt", "cable.txt"]),
+    ],
+)
+def test_further_filters_come_through(filled: Api, body: Any, expected: list[str]) -> None:
+    assert sorted(names(filled.ask("pump rope", k=9, **body))) == sorted(expected)
+
+
+def test_a_range_without_bounds_is_refused(filled: Api) -> None:
+    answer = filled.ask("rope", filters={"metadata": {"year": {}}})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_filter")

@@ -189,9 +189,7 @@ CLAIMS = '{"claims": ["a", "b"]}'
         ("ResponseRelevancy", ['{"questions": ["How high?"], "is_evasive": true}'], 0.0),
     ],
 )  # fmt: skip
-def test_judged_metrics_follow_the_verdicts(
-    metric: str, replies: list[str], value: float
-) -> None:
+def test_judged_metrics_follow_the_verdicts(metric: str, replies: list[str], value: float) -> None:
     (score,) = judged_scores(CASE, "12 m high. Wood.", ["p", "q"], [metric], judge(*replies),
                              FakeEmbedder())  # fmt: skip
     assert (score.metric, score.reason) == (metric, None)

@@ -9,7 +9,14 @@ import pytest
 from rag.errors import ConfigurationError
 from rag.evaluation.dataset import Item, Relevant
 from rag.evaluation.metrics import (
-    FAILED, RANKING, TEXT, averages, check_metrics, is_found, ranking_scores, text_scores,
+    FAILED,
+    RANKING,
+    TEXT,
+    averages,
+    check_metrics,
+    is_found,
+    ranking_scores,
+    text_scores,
 )  # fmt: skip
 from rag_assets_tests.evaluation.hits import hit
 from rag_assets_tests.fakes_embed import FakeEmbedder

@@ -67,16 +67,20 @@ class Changing(Harness):
         return sum(engine.texts_embedded for engine in self.engines.values())
 
 
+def station(number: int) -> str:
+    """A document whose passages are much alike."""
+    return f"# Station {number}\n\n" + "\n\n".join(
+        f"Instrument {number}-{part} of station {number} measures wind speed {part * 7} and "
+        f"reports every {part + 3} minutes to mast {number * 11}."
+        for part in range(4)
+    )
+
+
 @pytest.fixture
 def changing(conn: Connection, database_url: str, tmp_path: Path) -> Changing:
     """A collection of six documents, searchable."""
     made = Changing(conn, database_url, tmp_path)
     for number in range(6):
-        text = f"# Station {number}\n\n" + "\n\n".join(
-            f"Instrument {number}-{part} of station {number} measures wind speed {part * 7} and "
-            f"reports every {part + 3} minutes to mast {number * 11}."
-            for part in range(4)
-        )
-        made.source.put(f"station-{number}.txt", text.encode())
+        made.source.put(f"station-{number}.txt", station(number).encode())
     made.run()
     return made

@@ -36,7 +36,9 @@ def gated(changing: Changing) -> Changing:
     generations.set_gate(changing.conn, changing.collection.id, True)
     for number in range(6, 40):
         words = " ".join(f"w{number * 31 + k}x{k}" for k in range(12))
-        changing.source.put(f"more-{number}.txt", f"# More {number}\n\nStation notes {words}.".encode())
+        changing.source.put(
+            f"more-{number}.txt", f"# More {number}\n\nStation notes {words}.".encode()
+        )
     changing.settings["gate_min_questions"] = 20
     changing.run()
     return changing

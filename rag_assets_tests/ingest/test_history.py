@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLES, STEPS = (2_000, 100) if NIGHTLY else (25, 15)
 # what the machine may need to find a missing rule without being shown the way
-EXAMPLES_TO_FIND = 150
+EXAMPLES_TO_FIND = 400
 
 MONDAY, TUESDAY, FRIDAY = "as it was on monday", "as it was on tuesday", "as it was on friday"
 Patch = pytest.MonkeyPatch

@@ -73,7 +73,9 @@ def test_a_list_that_is_gone_opens_its_document_if_the_listing_is_complete(
     assert seen_by(filled) == {"open.txt", "board.txt"}
 
 
-@pytest.mark.parametrize("data", [b"{}", b"[]", b"nonsense", b'{"principals": [1]}', b'{"principals": "eva"}'])
+@pytest.mark.parametrize(
+    "data", [b"{}", b"[]", b"nonsense", b'{"principals": [1]}', b'{"principals": "eva"}']
+)
 def test_a_broken_list_lets_nobody_in_but_operators(filled: Harness, data: bytes) -> None:
     filled.source.put("board.txt.acl.json", data)
     filled.run()

@@ -65,14 +65,14 @@ def test_its_index_is_built_and_used(indexed: Harness) -> None:
         [f"search_row_{home(indexed)}_hnsw"],
     ).fetchall()
     assert row["indisvalid"]
-    indexed.conn.execute("set enable_seqscan = off")
+    indexed.conn.execute("set enable_sort = off")  # at this size sorting would be cheaper
     assert indexed.search("rope number7", k=3, mode="dense").hits
+    indexed.conn.execute("select pg_stat_force_next_flush()")
     (scans,) = indexed.conn.execute(
-        "select pg_stat_force_next_flush(), idx_scan from pg_stat_user_indexes"
-        " where indexrelname = %s",
+        "select idx_scan from pg_stat_user_indexes where indexrelname = %s",
         [f"search_row_{home(indexed)}_hnsw"],
     ).fetchall()
-    assert scans["idx_scan"] >= 0
+    assert scans["idx_scan"] > 0
     assert partitions.build_vector_index(indexed.conn, home(indexed)) is False
 
 

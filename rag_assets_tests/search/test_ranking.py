@@ -68,9 +68,11 @@ def test_fusion_by_score_counts_what_a_row_has_in_the_list_it_is_not_in() -> Non
     words = [Scored((1, 2), 4.0)]
     known = {(1, 0): 0.8, (1, 1): 0.6, (1, 2): 0.4}
 
+    by_words = {(1, 0): 0.0, (1, 1): 3.0, (1, 2): 4.0}
+
     found = fuse_by_score(
         {"dense": dense, "bm25": words},
-        {"dense": known.__getitem__, "bm25": lambda place: {(1, 1): 3.0, (1, 2): 4.0}.get(place, 0)},
+        {"dense": known.__getitem__, "bm25": by_words.__getitem__},
     )
 
     assert [(place, round(score, 4)) for place, score, _ in found] == [

@@ -1,0 +1,171 @@
+"""Questions to the real HTTP service: one at a time, at a fixed rate, and as many as it takes."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from benchmarks.retrieval.vectors import cache_folder
+from rag.stack.loopback import free_port
+
+_CALLERS = 16
+_READY_S = 120
+
+
+def measure(
+    url: str, home: Path, collection: str, questions: list[str], rate: float, seconds: float
+) -> dict[str, Any]:
+    """Latency percentiles and throughput of POST /query."""
+    # a number makes each question new, so that no vector is remembered
+    fresh = (f"{question} {n}" for n, question in enumerate(itertools.cycle(questions)))
+    with _service(url, home) as port:
+        caller = _Caller(port, collection)
+        for question in itertools.islice(fresh, 30):
+            caller.ask(question)
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("truncate query_log cascade")
+        alone = [caller.ask(question) for question in itertools.islice(fresh, 150)]
+        with psycopg.connect(url) as conn:
+            row = conn.execute(
+                "select percentile_cont(0.5) within group (order by encode_ms),"
+                " percentile_cont(0.5) within group (order by search_ms) from query_log"
+            ).fetchone()
+        assert row is not None
+        waited, failed = _open_loop(port, collection, fresh, rate, seconds)
+        throughput = _closed_loop(port, collection, fresh, callers=4, seconds=10)
+    return {
+        "one_at_a_time": _percentiles(alone),
+        "open_loop": {**_percentiles(waited), "rate": rate, "failed": failed},
+        "throughput": throughput,
+        "encode_ms": float(row[0]),
+        "search_ms": float(row[1]),
+    }
+
+
+class _Caller:
+    """A client with a connection of its own."""
+
+    def __init__(self, port: int, collection: str) -> None:
+        self._conn = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._collection = collection
+
+    def ask(self, question: str) -> float:
+        """Milliseconds of one question."""
+        started = time.perf_counter()
+        body = json.dumps({"query": question, "collection": self._collection, "k": 10})
+        self._conn.request("POST", "/query", body, {"Content-Type": "application/json"})
+        answer = self._conn.getresponse()
+        found = json.loads(answer.read())
+        if answer.status != 200 or len(found["hits"]) != 10:
+            raise RuntimeError(found)
+        return (time.perf_counter() - started) * 1000
+
+
+def _open_loop(
+    port: int, collection: str, fresh: Iterator[str], rate: float, seconds: float
+) -> tuple[list[float], int]:
+    """Questions due at random times of that rate, whatever becomes of those before."""
+    own = threading.local()
+    source = random.Random(1)
+
+    def ask(question: str, due: float) -> float | None:
+        if not hasattr(own, "caller"):
+            own.caller = _Caller(port, collection)
+        try:
+            own.caller.ask(question)
+        except (RuntimeError, OSError):
+            return None
+        return (time.perf_counter() - due) * 1000
+
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        asked = []
+        due = time.perf_counter()
+        end = due + seconds
+        while due < end:
+            due += source.expovariate(rate)
+            time.sleep(max(0.0, due - time.perf_counter()))
+            asked.append(pool.submit(ask, next(fresh), due))
+        times = [one.result() for one in asked]
+    return [spent for spent in times if spent is not None], sum(spent is None for spent in times)
+
+
+def _closed_loop(
+    port: int, collection: str, fresh: Iterator[str], callers: int, seconds: float
+) -> float:
+    """Questions a second when each caller asks again at once."""
+    lock = threading.Lock()
+    end = time.perf_counter() + seconds
+
+    def go() -> int:
+        caller, count = _Caller(port, collection), 0
+        while time.perf_counter() < end:
+            with lock:
+                question = next(fresh)
+            caller.ask(question)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(callers) as pool:
+        return sum(pool.map(lambda _: go(), range(callers))) / seconds
+
+
+def _percentiles(times: list[float]) -> dict[str, float]:
+    return {f"p{p}": float(np.percentile(times, p)) for p in (50, 95, 99)}
+
+
+@contextmanager
+def _service(url: str, home: Path) -> Iterator[int]:
+    """`rag serve` on that database."""
+    port = free_port()
+    environment = {
+        **os.environ,
+        "RAG_DATABASE_URL": url,
+        "RAG_HOME": str(cache_folder()),
+        "RAG_API_PORT": str(port),
+        "RAG_API_REQUESTS_PER_MINUTE": "0",
+        "RAG_S3_ENDPOINT_URL": "http://127.0.0.1:9",  # nothing is uploaded
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+    }
+    with (home / "service.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rag.cli.main", "serve", "--json"],
+            env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            _wait_ready(port, process)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline and process.poll() is None:
+        conn = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            conn.request("GET", "/readyz")
+            if conn.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        finally:
+            conn.close()
+        time.sleep(0.2)
+    raise RuntimeError("the service did not become ready: see service.log")

@@ -1,0 +1,68 @@
+"""Recall of the index against exact comparison, under filters of several sizes, and where the time
+of a search goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.search.crowd import SHARES
+from rag.model import CollectionName
+from rag.search import SearchRequest, found_by
+from rag.store import lookup
+from rag.store.database import Connection
+from rag.store.filters import NO_FILTERS, Filters
+
+Asked = Sequence[tuple[str, NDArray[np.float32]]]
+_QUESTIONS = 60
+
+
+def measure(conn: Connection, name: CollectionName, asked: Asked) -> dict[str, float]:
+    """Recall@10 of exact for everything, and for each share of the rows."""
+    cases = {"all": NO_FILTERS} | {share: Filters(names=(f"*-{share}*",)) for share in SHARES}
+    return {case: _recall(conn, name, asked[:_QUESTIONS], cases[case]) for case in cases}
+
+
+def _recall(conn: Connection, name: CollectionName, asked: Asked, filters: Filters) -> float:
+    shares = []
+    for _, vector in asked:
+        with lookup.reading(conn):
+            seen = lookup.view(conn, name, None, filters, None)
+            assert seen is not None
+            found = lookup.nearest(conn, seen, vector, 50).best[:10]
+            exact = lookup._nearest(conn, seen, vector, 10, (), is_exact=True).best
+        assert len(found) == len(exact)
+        shares.append(len({one.place for one in found} & {one.place for one in exact}) / len(exact))
+    return float(np.mean(shares))
+
+
+def parts(conn: Connection, name: CollectionName, asked: Asked) -> dict[str, dict[str, float]]:
+    """Milliseconds of each part of a hybrid search, k = 10."""
+    times: dict[str, list[float]] = {}
+    for question, vector in asked:
+        request = SearchRequest(name, question, vector, k=10)
+        started = time.perf_counter()
+        with lookup.reading(conn):
+            seen = lookup.view(conn, name, question, NO_FILTERS, ())
+            assert seen is not None
+            viewed = time.perf_counter()
+            words = seen.bm25.best(50)
+            ranked = time.perf_counter()
+            lookup.nearest(conn, seen, vector, 50, [one.place for one in words])
+            near = time.perf_counter()
+        found_by(conn, request)
+        ended = time.perf_counter()
+        for part, spent in {
+            "words: postings fetched and scored": viewed - started,
+            "words: the best 50": ranked - viewed,
+            "vectors: the nearest 50, and those of the words": near - ranked,
+            "a whole search": ended - near,
+        }.items():
+            times.setdefault(part, []).append(spent * 1000)
+    return {
+        part: {"p50": float(np.percentile(spent, 50)), "p95": float(np.percentile(spent, 95))}
+        for part, spent in times.items()
+    }

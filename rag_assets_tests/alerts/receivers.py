@@ -1,0 +1,114 @@
+"""Real servers on loopback that take notices: one speaks HTTP, one SMTP."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import Message
+from email.policy import default
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class HttpReceiver:
+    """What came, in order; `answers` are the next statuses, 200 when there are none."""
+
+    url: str = ""
+    came: list[tuple[str, Any, str]] = field(default_factory=list)  # path, body, idempotency key
+    answers: list[int] = field(default_factory=list)
+
+    def events(self) -> list[tuple[str, str]]:
+        """(event, key) of the webhooks that were taken."""
+        return [(body["event"], body["key"]) for _path, body, _id in self.came]
+
+
+@contextmanager
+def http_receiver() -> Iterator[HttpReceiver]:
+    receiver = HttpReceiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = receiver.answers.pop(0) if receiver.answers else 200
+            if status == 200:
+                key = self.headers["Idempotency-Key"]
+                receiver.came.append((self.path, json.loads(body), key))
+            self.send_response(status)
+            if status in (301, 302, 307):
+                self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_given: object) -> None:
+            """Silence."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_port}"
+    with _serving(server):
+        yield receiver
+
+
+@dataclass
+class MailReceiver:
+    """The mails that came."""
+
+    url: str = ""
+    mails: list[Message] = field(default_factory=list)
+    recipients: list[str] = field(default_factory=list)
+    refuses: bool = False
+
+
+@contextmanager
+def mail_receiver() -> Iterator[MailReceiver]:
+    receiver = MailReceiver()
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self._say("220 loopback")
+            while line := self.rfile.readline():
+                word = line.decode().strip()
+                if word.upper().startswith("RCPT TO:"):
+                    receiver.recipients.append(word[9:-1])
+                if word.upper() == "DATA":
+                    self._data()
+                elif word.upper() == "QUIT":
+                    self._say("221 bye")
+                    return
+                else:
+                    self._say("250 ok")
+
+        def _data(self) -> None:
+            self._say("354 go on")
+            lines = []
+            while (line := self.rfile.readline()) != b".\r\n":
+                lines.append(line)
+            if receiver.refuses:
+                self._say("451 later")
+                return
+            receiver.mails.append(message_from_bytes(b"".join(lines), policy=default))
+            self._say("250 taken")
+
+        def _say(self, text: str) -> None:
+            self.wfile.write(f"{text}\r\n".encode())
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"smtp://127.0.0.1:{server.server_address[1]}"
+    with _serving(server):
+        yield receiver
+
+
+@contextmanager
+def _serving(server: socketserver.BaseServer) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
