@@ -76,7 +76,9 @@ class Bm25:
     def score(self, place: Place) -> float:
         """One row's score; 0 when it holds no word of the question."""
         segment, slot = place
-        return float(self._scores[self._base[segment] + slot]) if segment in self._base else 0.0
+        # a publish that came after our look may show rows that we do not know
+        at = self._base.get(segment, self._slots) + slot
+        return float(self._scores[at]) if at < self._slots else 0.0
 
     def _add(self, scores: NDArray[np.float64], parts: Sequence[tuple[int, bytes]]) -> None:
         known = [(segment, data) for segment, data in parts if segment in self._base]

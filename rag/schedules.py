@@ -44,8 +44,8 @@ def due_at(rhythm: Rhythm, last_run_at: datetime | None, created_at: datetime) -
     """When the next run is due; one that was never run is due at once."""
     if last_run_at is None:
         return created_at
-    if rhythm.every_days is not None:
-        return last_run_at + timedelta(days=rhythm.every_days)
+    if rhythm.cron is None:
+        return last_run_at + timedelta(days=rhythm.every_days or 0.0)
     from croniter import croniter
 
     at: datetime = croniter(rhythm.cron, last_run_at.astimezone(UTC)).get_next(datetime)

@@ -263,6 +263,13 @@ class Settings(WatchSettings):
         description="How much slower a candidate's searches (p95) may be; under 50 ms it is never "
         "too slow.",
     )
+    langfuse_host: str | None = Field(
+        None,
+        description="Langfuse, such as https://cloud.langfuse.com, for `rag evaluate push` and "
+        "`pull`. Unset: neither.",
+    )
+    langfuse_public_key: str | None = Field(None, description="Public key of the project.")
+    langfuse_secret_key: SecretStr | None = Field(None, description="Secret key of the project.")
     synthetic_questions: PositiveInt = Field(
         100,
         description="Questions made of a collection's own passages when it has no dataset yet.",

@@ -96,19 +96,6 @@ def _result(asset: str, name: str, verdict: Verdict) -> dg.AssetCheckResult:
     )
 
 
-def evaluation(asset: str, name: str, verdict: Verdict, partition: str) -> dg.AssetCheckEvaluation:
-    """A verdict that no run has reached, for its partition."""
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(asset),
-        check_name=name,
-        passed=verdict.passed,
-        severity=verdict.severity,
-        description=verdict.description,
-        metadata=check_metadata(verdict),
-        partition=partition,
-    )
-
-
 def check_metadata(verdict: Verdict) -> dict[str, dg.MetadataValue[Any] | int | float]:
     """What a check shows."""
     metadata: dict[str, dg.MetadataValue[Any] | int | float] = dict(verdict.numbers)

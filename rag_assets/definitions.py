@@ -13,7 +13,8 @@ from rag_assets.checks import ingest_checks
 from rag_assets.code_versions import code_versions
 from rag_assets.evaluation import evaluate, evaluation
 from rag_assets.generations import GENERATION_JOBS, gate_check
-from rag_assets.jobs import ingest
+from rag_assets.drift import drift_checks
+from rag_assets.jobs import check_drift, check_freshness, ingest
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
 from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule
 from resources.embedder import EmbedderResource
@@ -22,6 +23,7 @@ from resources.parser import ParserResource
 from resources.postgres import DatabaseResource
 from resources.workshop import WorkshopResource
 from sensors.alerts import alert_sensor
+from sensors.drift import drift_schedule
 from sensors.freshness import freshness_sensor
 from sensors.object_store import object_store_sensor
 from sensors.queue import queue_sensor
@@ -51,10 +53,19 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
             *USAGE_ASSETS,
             evaluation,
         ],
-        asset_checks=[*ingest_checks(), gate_check()],
-        jobs=[*GENERATION_JOBS, evaluate, ingest, retry_failed, sweep, usage],
+        asset_checks=[*ingest_checks(), *drift_checks(), gate_check()],
+        jobs=[
+            *GENERATION_JOBS,
+            check_drift,
+            check_freshness,
+            evaluate,
+            ingest,
+            retry_failed,
+            sweep,
+            usage,
+        ],
         sensors=_sensors(settings),
-        schedules=[reconcile_schedule, sweep_schedule, usage_schedule],
+        schedules=[drift_schedule, reconcile_schedule, sweep_schedule, usage_schedule],
         resources=resources,
         # what is launched from the UI outside the job runs in one process, too
         executor=dg.in_process_executor,

@@ -1,6 +1,7 @@
-"""Looks how current every collection is, and records the check `freshness` when that changes.
+"""Looks how current every collection is, and has the check `freshness` run where that changes.
 
-A stale collection is one that no run touches: a check that only runs report would never fail."""
+A stale collection is one that no run touches: a check that only ingest runs reach would never fail.
+(Dagster takes a check result without a run only once per partition, so the check gets a run.)"""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from rag.errors import TransientError
-from rag_assets.checks import evaluation
-from rag_assets.freshness import verdict_of
+from rag_assets.jobs import check_freshness
 from resources.postgres import DatabaseResource
+from sensors.run_history import partitions_under_way
 
 if TYPE_CHECKING:
     from rag.store.database import Connection
@@ -20,46 +21,54 @@ if TYPE_CHECKING:
 
 @dg.sensor(
     name="freshness_sensor",
+    job=check_freshness,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Measures from the store how long changes wait for search and how long ago sources "
-    "were last seen whole, and reports the check `freshness` of `search_index` for each partition "
-    "whose state has changed, without a run.",
+    "were last seen whole, and requests the check `freshness` of each partition whose state has "
+    "changed.",
 )
 def freshness_sensor(
     context: dg.SensorEvaluationContext, database: DatabaseResource
 ) -> dg.SensorResult:
-    """One look; the cursor holds the states last reported."""
+    """One look; the cursor holds the states that were last checked."""
     known: dict[str, str] = json.loads(context.cursor or "{}")
     try:
+        busy = partitions_under_way(context.instance)
         with database.connect() as conn:
-            evaluations, states = look(conn, known)
+            states = look(conn)
     except TransientError as error:
         return dg.SensorResult(skip_reason=error.message, cursor=context.cursor)
-    reason = f"{len(states)} partitions, {len(evaluations)} changed"
-    return dg.SensorResult(asset_events=evaluations, skip_reason=reason, cursor=json.dumps(states))
+    changed = [name for name in states if known.get(name, "fresh") != states[name]]
+    # an ingest run checks it itself
+    requests = [
+        dg.RunRequest(
+            partition_key=partition,
+            tags={"rag/reason": f"the partition is {states[partition]}"},
+        )
+        for partition in changed
+        if partition not in busy
+    ]
+    # what is busy now is looked at again
+    checked = {
+        name: known.get(name, "fresh") if name in busy else state for name, state in states.items()
+    }
+    reason = None if requests else f"{len(states)} partitions, none has changed"
+    return dg.SensorResult(run_requests=requests, skip_reason=reason, cursor=json.dumps(checked))
 
 
-def look(
-    conn: Connection, known: dict[str, str]
-) -> tuple[list[dg.AssetCheckEvaluation], dict[str, str]]:
-    """Evaluations of the partitions whose state is another than the known one, and all states."""
+def look(conn: Connection) -> dict[str, str]:
+    """The state of each partition."""
     from rag.freshness import measure, objective_of
     from rag.model import CollectionName
     from rag.settings import load_settings
     from rag.store.collections import find_collection, list_collections
 
     settings = load_settings()
-    evaluations: list[dg.AssetCheckEvaluation] = []
     states: dict[str, str] = {}
     for row in list_collections(conn):
         collection = find_collection(conn, CollectionName(row["namespace"], row["name"]))
         objective = objective_of(conn, collection, settings)
         for shard in collection.shard_list():
-            found = measure(conn, collection, shard.index)
-            partition = shard.partition_key
-            states[partition] = found.state(objective)
-            if known.get(partition, "fresh") != states[partition]:
-                verdict = verdict_of(found, objective)
-                evaluations.append(evaluation("search_index", "freshness", verdict, partition))
-    return evaluations, states
+            states[shard.partition_key] = measure(conn, collection, shard.index).state(objective)
+    return states

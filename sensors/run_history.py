@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import RunRecord
 
+from rag_assets.jobs import CHECKING
+
 PARTITION_TAG = "dagster/partition"
 PLAN_TAG = "rag/plan"
 
@@ -58,7 +60,8 @@ def history_of(instance: dg.DagsterInstance, partition: str) -> RunHistory:
     records = instance.get_run_records(
         filters=dg.RunsFilter(tags={PARTITION_TAG: partition}), limit=_LOOK_BACK
     )
-    return read_history(records)
+    # a run that only checks brings nothing up to date
+    return read_history([item for item in records if item.dagster_run.job_name not in CHECKING])
 
 
 def read_history(records: Collection[RunRecord]) -> RunHistory:

@@ -21,6 +21,9 @@ Name = Annotated[str, typer.Argument(metavar="NS/NAME", help="The collection's f
 Dataset = Annotated[str | None, typer.Option(help="The dataset; else the newest that people made.")]
 
 
+Split = Annotated[str, typer.Option(help="Which judgements of a BEIR folder.")]
+
+
 class Shape(StrEnum):
     """What an export is."""
 
@@ -34,22 +37,94 @@ def import_(
     name: Name,
     path: Annotated[Path, typer.Argument(help="CSV, JSONL, xlsx template or BEIR folder.")],
     dataset: Annotated[str | None, typer.Option(help="Its name; else the file's.")] = None,
-    split: Annotated[str, typer.Option(help="Which judgements of a BEIR folder.")] = "test",
+    split: Split = "test",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace one of that name if it asks other things.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a dataset: questions with answers, documents or passages that should be found."""
     from rag.cli.backend import open_backend
-    from rag.evaluation.experiment import import_dataset
+    from rag.evaluation.experiment import import_dataset, replace_dataset
     from rag.evaluation.reading import read_dataset
     from rag.model import CollectionName
     from rag.store import collections
 
     items = read_dataset(path, split)
     called = dataset or path.stem
+    keep = replace_dataset if replace else import_dataset
     with open_backend() as backend:
         found = collections.find_collection(backend.conn, CollectionName.parse(name))
-        import_dataset(backend.conn, found, called, items)
+        keep(backend.conn, found, called, items)
     _show_dataset(name, called, len(items), as_json)
+
+
+@app.command()
+def prepare(
+    path: Annotated[Path, typer.Argument(help="CSV, JSONL, xlsx template or BEIR folder.")],
+    to: Annotated[Path, typer.Option(help="The JSONL file to write.")],
+    split: Split = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Check a dataset of any shape and write it as JSONL, without a collection or a database."""
+    from rag.evaluation.dataset import as_json_lines, content_digest
+    from rag.evaluation.reading import read_dataset
+
+    items = read_dataset(path, split)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(as_json_lines(items), encoding="utf-8")
+    if as_json:
+        write_json({"file": str(to), "items": len(items), "digest": content_digest(items).hex()})
+    else:
+        say(f"Wrote {plural(len(items), 'question')} to {escape(to)}.")
+
+
+@app.command()
+def push(
+    name: Name,
+    dataset: Dataset = None,
+    experiment: Annotated[list[str] | None, typer.Option(help="An experiment, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a dataset, and experiments with their scores, to Langfuse. A repeat changes nothing."""
+    from rag.cli.backend import open_backend
+    from rag.evaluation import export as exports
+    from rag.evaluation.experiment import item_from_row
+    from rag.evaluation.langfuse import open_langfuse
+    from rag.model import CollectionName
+    from rag.store import collections, evaluation
+
+    with open_backend() as backend, open_langfuse(backend.settings) as langfuse:
+        found = collections.find_collection(backend.conn, CollectionName.parse(name))
+        chosen = evaluation.find_dataset(backend.conn, found.id, dataset)
+        items = [item_from_row(row) for row in evaluation.items(backend.conn, chosen["id"])]
+        langfuse.push_dataset(chosen["name"], items)
+        for side in exports.sides(backend.conn, found, experiment or []):
+            langfuse.push_run(chosen["name"], side)
+    if as_json:
+        write_json({"dataset": chosen["name"], "items": len(items), "runs": experiment or []})
+    else:
+        say(f"Sent {plural(len(items), 'question')} and {plural(len(experiment or []), 'run')}.")
+
+
+@app.command()
+def pull(
+    name: Name,
+    dataset: Annotated[str, typer.Option(help="The dataset in Langfuse.")],
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a dataset from Langfuse; one of that name that asks other things is replaced."""
+    from rag.cli.backend import open_backend
+    from rag.evaluation.experiment import replace_dataset
+    from rag.evaluation.langfuse import open_langfuse
+    from rag.model import CollectionName
+    from rag.store import collections
+
+    with open_backend() as backend, open_langfuse(backend.settings) as langfuse:
+        found = collections.find_collection(backend.conn, CollectionName.parse(name))
+        items = langfuse.pull_dataset(dataset)
+        replace_dataset(backend.conn, found, dataset, items)
+    _show_dataset(name, dataset, len(items), as_json)
 
 
 @app.command()
@@ -98,13 +173,18 @@ def run(
     k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many passages.")] = 10,
     generation: Annotated[int | None, typer.Option(help="Else the live one.")] = None,
     delay: Annotated[float, typer.Option(min=0, help="Seconds between two questions.")] = 0.0,
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for metrics.json, scores.csv and report.html.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask every question of a dataset and score what is found and answered."""
     from rag.cli.backend import open_backend
     from rag.cli.workshop import open_lab
     from rag.evaluation.experiment import Method, run_experiment
+    from rag.evaluation.export import sides
     from rag.evaluation.metrics import RANKING
+    from rag.evaluation.report import write_folder
     from rag.model import CollectionName
     from rag.store import collections, evaluation
 
@@ -116,6 +196,8 @@ def run(
         ran = run_experiment(open_lab(backend), full_name, chosen, method,
                              called=experiment, generation=generation)  # fmt: skip
         rows = evaluation.experiments(backend.conn, found.id)
+        if to is not None:
+            write_folder(to, sides(backend.conn, found, [ran.name])[0])
     (row,) = (each for each in rows if each["id"] == ran.id)
     for warning in ran.warnings:
         note(warning)

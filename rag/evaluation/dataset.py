@@ -33,6 +33,11 @@ class Item:
     document_id: int | None = None  # of a synthetic question: the document it quotes
 
 
+def as_json_lines(items: Sequence[Item]) -> str:
+    """The items as JSONL, the shape that reads back as they are."""
+    return "".join(json.dumps(_content(item), ensure_ascii=False) + "\n" for item in items)
+
+
 def content_digest(items: Sequence[Item]) -> bytes:
     """The digest of what is asked and expected; order and origin do not matter."""
     parts = sorted(json.dumps(_content(item), sort_keys=True, ensure_ascii=False) for item in items)

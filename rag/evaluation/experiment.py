@@ -98,6 +98,20 @@ def import_dataset(
     )
 
 
+def replace_dataset(
+    conn: Connection, collection: Collection, name: str, items: Sequence[Item]
+) -> int:
+    """Keep a dataset under that name; one that asks the same stays with its experiments, one that
+    asks other things is removed with them."""
+    known = [row for row in evaluation.datasets(conn, collection.id) if row["name"] == name]
+    if known and known[0]["digest"] == content_digest(items).hex():
+        return int(known[0]["id"])
+    with conn.transaction():
+        if known:
+            evaluation.drop_dataset(conn, collection.id, name)
+        return import_dataset(conn, collection, name, items)
+
+
 def run_experiment(
     lab: Lab, name: CollectionName, dataset: Row, method: Method,
     *, called: str = "experiment", generation: int | None = None,

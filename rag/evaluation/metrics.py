@@ -101,7 +101,8 @@ def is_found(relevant: Relevant, hit: Hit) -> bool:
 def names_document(name: str, uri: str) -> bool:
     """Whether a dataset's name for a document means the one at `uri`."""
     path = PurePosixPath(uri.partition("#")[0] if "#" in uri and "#" not in name else uri)
-    return name in (uri, path.name, path.stem, uri.rpartition("#")[2])
+    own = (uri, path.name, path.stem, uri.rpartition("#")[2])
+    return name in own or uri.endswith(f"/{name}")
 
 
 def _plain(text: str) -> str:

@@ -89,7 +89,7 @@ def _item(row: Mapping[str, Any], key: str) -> Item | None:
 
 
 def _relevant(row: Mapping[str, Any]) -> Iterator[Relevant]:
-    for each in row.get("relevant") or ():
+    for each in row.get("relevant") or row.get("documents") or ():
         if isinstance(each, str):
             yield Relevant(each)
         else:

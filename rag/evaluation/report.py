@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from statistics import fmean
 
 from rag.evaluation.export import Side, kept_scores
@@ -33,6 +36,21 @@ def html_report(title: str, chosen: Sequence[Side], is_synthetic: bool = False) 
         f"<h1>{escape(title)}</h1>{note}{means_table(chosen)}{means_plot(chosen)}"
         f"{_questions(chosen)}</body></html>"
     )
+
+
+def write_folder(folder: Path, side: Side) -> None:
+    """What a pipeline keeps of one experiment: metrics.json (means), scores.csv (a row per
+    question, for plots) and report.html."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = kept_scores(side)
+    means = {name: round(fmean(values), 6) for name, values in sorted(kept.items())}
+    (folder / "metrics.json").write_text(json.dumps(means, indent=2) + "\n", encoding="utf-8")
+    with (folder / "scores.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["question", *sorted(kept)])
+        writer.writeheader()
+        for key, row in side.results.items():
+            writer.writerow({"question": key, **row["scores"]})
+    (folder / "report.html").write_text(html_report(side.name, [side]), encoding="utf-8")
 
 
 def means_table(chosen: Sequence[Side]) -> str:

@@ -63,21 +63,23 @@ def diff(
             for obj in objects:
                 copy.write_row((obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at))
         conn.execute(sql["leave_out_erased"], {"collection_id": scope.collection_id})
-        rows = conn.execute(sql["diff"], {**scope.parameters, "listed_at": listed_at}).fetchall()
-    return [
-        Difference(
-            Change(row["change"]),
-            SourceObject(
-                uri=row["uri"],
-                etag=row["etag"] or "",
-                size_bytes=row["size_bytes"] or 0,
-                modified_at=row["modified_at"],
-                version=row["object_version"],
-            ),
-            row["document_id"],
-        )
-        for row in rows
-    ]
+        rows = conn.execute(sql["diff"], {**scope.parameters, "listed_at": listed_at})
+        # one at a time: all rows as dictionaries would outweigh the listing itself
+        return [_difference(row) for row in rows]
+
+
+def _difference(row: Row) -> Difference:
+    return Difference(
+        Change(row["change"]),
+        SourceObject(
+            uri=row["uri"],
+            etag=row["etag"] or "",
+            size_bytes=row["size_bytes"] or 0,
+            modified_at=row["modified_at"],
+            version=row["object_version"],
+        ),
+        row["document_id"],
+    )
 
 
 def count_documents(conn: Connection, scope: Scope) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rag.store import index
+from rag.store import index, postings
 from rag.store.content import Build
 from rag.store.database import Connection, Row
 from rag.store.index import Generation
@@ -20,7 +20,7 @@ def publish_in_steps(
     language: str,
     run_id: str,
 ) -> list[Row]:
-    """As index.publish, but old rows go, new rows come, and the record is set each on its own."""
+    """As index.publish, but old rows go, new rows come, and the record is set, each on its own."""
     sql = statements("index")
     values = {
         **asdict(build),
@@ -33,8 +33,12 @@ def publish_in_steps(
     conn.execute("drop table if exists ready")
     # in a session's own connection the table is seen by this worker alone
     conn.execute(sql["ready"].replace("on commit drop", ""), values)
-    for step in ("unpublish", "publish_rows"):
-        conn.execute(sql[step], values)
+    conn.execute(sql["unpublish"], values)
+    # words are found through the record, so it has to go, too, for the gap to be seen
+    conn.execute("delete from publication using ready where generation_id = %(generation_id)s"
+                 " and publication.document_id = ready.document_id", values)  # fmt: skip
+    conn.execute(sql["publish_rows"], values)
+    postings.publish_ready(conn, generation.id, build.shard, language)
     return conn.execute(sql["publish_documents"], values).fetchall()
 
 

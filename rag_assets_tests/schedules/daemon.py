@@ -27,9 +27,11 @@ class Daemon:
 
     def look(self) -> None:
         """The freshness sensor."""
-        result = self._tick(freshness_sensor)
-        for event in result.asset_events:
-            self.bench.instance.report_runless_asset_event(event)  # type: ignore[arg-type]
+        for request in self._tick(freshness_sensor).run_requests or []:
+            job = self.bench.definitions.get_repository_def().get_job("check_freshness")
+            job.execute_in_process(
+                instance=self.bench.instance, partition_key=request.partition_key
+            )
 
     def alert(self) -> str:
         """The alert sensor, for events of this very moment, too."""

@@ -82,7 +82,7 @@ def test_restarts_neither_lose_nor_double(web: HttpReceiver, daemon: Daemon) -> 
 
 def test_a_cause_that_persists_makes_no_loop(web: HttpReceiver, daemon: Daemon) -> None:
     bench = daemon.bench
-    bench.sources["fake://two/"].complete = False  # no look at it is whole
+    bench.sources["fake://two/"].is_complete = False  # no look at it is whole
     age(bench, "two", 10)
 
     for _round in range(5):
