@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import NamedTuple
 
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
@@ -38,6 +39,13 @@ class Embedders:
             if key not in self._opened:
                 self._opened[key] = self.open(settings)
             return self._opened[key]
+
+
+class LiveEngine(NamedTuple):
+    """The generation that is live, and the engine it is asked with."""
+
+    generation: int | None
+    embedder: Embedder
 
 
 def search_live(

@@ -49,14 +49,17 @@ def ingest_checks() -> list[dg.AssetChecksDefinition]:
     with warnings.catch_warnings():
         # partitioned checks are in preview; a test holds what we rely on
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return [_checks_of(asset, contracts) for asset, contracts in CONTRACTS.items()]
+        return [
+            checks_of(f"{asset}_checks", asset, contracts) for asset, contracts in CONTRACTS.items()
+        ]
 
 
-def _checks_of(asset: str, contracts: tuple[Contract, ...]) -> dg.AssetChecksDefinition:
+def checks_of(step: str, asset: str, contracts: tuple[Contract, ...]) -> dg.AssetChecksDefinition:
+    """A step that evaluates these contracts of one asset."""
     judges = {contract.judge.__name__: contract.judge for contract in contracts}
 
     @dg.multi_asset_check(
-        name=f"{asset}_checks",
+        name=step,
         specs=[_spec(asset, contract) for contract in contracts],
         can_subset=True,
     )

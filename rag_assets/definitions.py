@@ -11,9 +11,9 @@ from rag.settings import load_settings
 from rag_assets.assets import INGEST_ASSETS
 from rag_assets.checks import ingest_checks
 from rag_assets.code_versions import code_versions
+from rag_assets.drift import drift_checks
 from rag_assets.evaluation import evaluate, evaluation
 from rag_assets.generations import GENERATION_JOBS, gate_check
-from rag_assets.drift import drift_checks
 from rag_assets.jobs import check_drift, check_freshness, ingest
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
 from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule

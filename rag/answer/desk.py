@@ -17,6 +17,7 @@ from anyio import to_thread
 
 from rag.answer.passage import relevant_passages
 from rag.answer.writing import Answer, Found, Question, answer
+from rag.asking import LiveEngine
 from rag.errors import RagError
 from rag.model import CollectionName
 from rag.ports import Embedder, LanguageModel, Reranker
@@ -76,6 +77,7 @@ class Desk:
     unknown: str
     min_similarity: float
     reranker: Reranker | None = None
+    live_engine: Callable[[CollectionName], LiveEngine] | None = None  # else `embedder`, always
 
     def search(self, inquiry: Inquiry, text: str | None = None) -> Opening:
         """Find passages and log the query; blocks. Raises ConfigurationError (`empty_query`),
@@ -83,10 +85,11 @@ class Desk:
         check_query(inquiry.question.text)
         text = text or inquiry.question.text
         started = time.perf_counter()
-        vector = self.embedder.embed_query(text)
+        live = self.live_engine(inquiry.name) if self.live_engine else None
+        vector = (live.embedder if live else self.embedder).embed_query(text)
         encoded = time.perf_counter()
         request = SearchRequest(
-            inquiry.name, text, vector, k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
+            inquiry.name, text, vector, generation=live.generation if live else None, k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
             min_score=inquiry.min_score, principals=inquiry.principals,
         )  # fmt: skip
         with self.reading(inquiry.name.namespace) as conn:

@@ -46,6 +46,7 @@ def open_desk(service: Service) -> Desk:
         unknown=settings.answer_unknown,
         min_similarity=settings.answer_min_similarity,
         reranker=service.reranker,
+        live_engine=service.live_engine,
     )
 
 

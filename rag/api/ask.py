@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 import uuid
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -128,10 +129,11 @@ def query(body: Query, service: Serving, caller: Caller) -> Answer:
     check_query(body.query)
     filters = body.filters.for_search()
     started = time.perf_counter()
-    vector = None if body.mode == "bm25" else service.embedder.embed_query(body.query)
+    live = None if body.mode == "bm25" else service.live_engine(name)
+    vector = live.embedder.embed_query(body.query) if live else None
     encoded = time.perf_counter()
     found = _search(service, SearchRequest(
-        name, body.query, vector, k=body.k, mode=body.mode, filters=filters,
+        name, body.query, vector, generation=live.generation if live else None, k=body.k, mode=body.mode, filters=filters,
         min_score=body.min_score, principals=caller.principals,
         max_per_document=body.max_per_document, neighbors=body.neighbors,
     ))  # fmt: skip
@@ -155,7 +157,19 @@ def query(body: Query, service: Serving, caller: Caller) -> Answer:
 def _search(service: Service, request: SearchRequest) -> SearchResult:
     as_reader = service.reads_as_reader()
     with service.database.reading(request.name.namespace, as_reader=as_reader) as conn:
-        return found_by(conn, request, service.reranker)
+        found = found_by(conn, request, service.reranker)
+    if found.hits or request.mode == "bm25":
+        return found
+    return _after_swap(service, request, found)
+
+
+def _after_swap(service: Service, request: SearchRequest, found: SearchResult) -> SearchResult:
+    """Nothing was found: asked again when another generation went live meanwhile."""
+    live = service.live_engine(request.name)
+    if live.generation == request.generation:
+        return found
+    vector = live.embedder.embed_query(request.query)
+    return _search(service, replace(request, vector=vector, generation=live.generation))
 
 
 def _passage(hit: Hit) -> Passage:

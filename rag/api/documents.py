@@ -36,7 +36,7 @@ def list_documents(
     choice = Choice(state=state, words=q or None, after=after, limit=limit + 1)
     with service.database.connection() as conn:
         found = collections.find_collection(conn, name)
-        rows = documents.list_documents(conn, found.id, choice)
+        rows = documents.list_documents(conn, found.id, choice, caller.principals)
     shown = rows[:limit]
     return {
         "documents": [_as_object(row) for row in shown],
@@ -149,7 +149,7 @@ def _place(
 ) -> Place:
     """Where the document is; what the key does not open does not exist."""
     with service.database.connection() as conn:
-        place = documents.find_place(conn, document_id)
+        place = documents.find_place(conn, document_id, caller.principals)
     if place is None or not caller.may_open(place.name) or name not in (None, place.name):
         raise NotFoundError("There is no such document.", code="document_not_found")
     return place

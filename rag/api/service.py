@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
@@ -14,10 +15,13 @@ from rag.api.pages import PageImages
 from rag.api.pool import Database
 from rag.api.principal import Principal
 from rag.api.warmth import WarmEmbedder
+from rag.asking import Embedders, LiveEngine
 from rag.errors import ConfigurationError, UnavailableError
-from rag.ports import Reranker
+from rag.model import CollectionName
+from rag.ports import Embedder, Reranker
+from rag.recipe import recipe_of
 from rag.settings import Settings
-from rag.store import access
+from rag.store import access, generations
 
 _LOG = logging.getLogger("rag.api")
 
@@ -33,10 +37,34 @@ class Service:
     pages: PageImages
     model_name: str
     reranker: Reranker | None = None
+    load: Callable[[Settings], Embedder] | None = None  # models of other recipes than the settings'
     meters: Meters = field(default_factory=Meters)
     is_stopping: bool = False
     _is_guarded: bool = False
     _as_reader: bool | None = None
+    _embedders: Embedders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._embedders = Embedders(self.settings, self._open_engine)
+
+    def live_engine(self, name: CollectionName) -> LiveEngine:
+        """The generation that searches of the collection read, and the engine that asks it: what
+        is compared is of one model, whatever the settings say by now. The first question after
+        another model went live waits for it to load."""
+        with self.database.connection() as conn:
+            live = generations.live(conn, name)
+        return LiveEngine(live.id, self._embedders.of(live.recipe))
+
+    def _open_engine(self, settings: Settings) -> Embedder:
+        own, wanted = recipe_of(self.settings), recipe_of(settings)
+        if all(own[part] == wanted[part] for part in ("embedding_model", "embedding_precision")):
+            return cast("Embedder", self.embedder)
+        if self.load is None:
+            raise UnavailableError(
+                f"This service can not open {settings.embedding_model}: restart it.",
+                code="no_engines",
+            )
+        return self.load(settings)
 
     def start(self) -> None:
         """Open the pool and warm the model. Raises ConfigurationError (`open_to_the_network`)

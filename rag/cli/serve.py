@@ -66,4 +66,5 @@ def _service(backend: Backend, settings: Settings) -> Service:
         pages=PageImages(backend.open_source),
         model_name=settings.embedding_model,
         reranker=open_reranker(settings.reranker_model),
+        load=load_embedder,
     )

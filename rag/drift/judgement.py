@@ -3,16 +3,20 @@ fails only when the change is significant and large enough to matter. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag.drift import statistics
 from rag.drift.statistics import Vectors
 
 ALPHA = 0.01  # of a whole check, however many tests it makes: one false alarm in a hundred
+
+_BINS = 24
+_BARS = " ▁▂▃▄▅▆▇█"
 
 State = Literal["alike", "drifted", "far"]
 
@@ -78,80 +82,107 @@ class Judgement:
 
 def embedding_drift(reference: Sample, recent: Sample) -> Judgement:
     """Whether the vectors as a whole have moved: energy test, sized by a classifier's AUC."""
-    p_value = statistics.energy_test(reference.vectors, recent.vectors)[1]
-    size = statistics.domain_auc(reference.vectors, recent.vectors) if p_value < ALPHA else 0.5
-    found = _together([("domain_auc", size, 0.65, 0.85, p_value)])
-    return Judgement(len(reference), len(recent), found, _distance_plot(reference, recent))
+    found = _together([_moved(reference.vectors, recent.vectors)])
+    return Judgement(len(reference), len(recent), found, _distances(reference, recent))
 
 
 def topic_drift(reference: Sample, recent: Sample) -> Judgement:
     """Whether more is far from every cluster of the reference than was."""
-    own, new = statistics.far_shares(reference.vectors, recent.vectors)
-    rise, p_value = statistics.share_test(own, new)
-    found = _together([("far_share_rise", rise, 0.1, 0.3, p_value)])
-    return Judgement(len(reference), len(recent), found, _distance_plot(reference, recent))
+    rise = statistics.share_test(*statistics.far_shares(reference.vectors, recent.vectors))
+    found = _together([Measure("far_share_rise", *rise, 0.1, 0.3)])
+    return Judgement(len(reference), len(recent), found, _distances(reference, recent))
 
 
 def mix_drift(reference: Sample, recent: Sample) -> Judgement:
     """Whether types, languages or lengths of documents have changed."""
+    types = statistics.mix_test(reference.media_types, recent.media_types)
+    languages = statistics.mix_test(reference.languages, recent.languages)
+    lengths = statistics.length_test(reference.words, recent.words)
     found = _together(
         [
-            ("types_psi", *_sized(0.1, 0.25), statistics.mix_test(
-                reference.media_types, recent.media_types)),
-            ("languages_psi", *_sized(0.1, 0.25), statistics.mix_test(
-                reference.languages, recent.languages)),
-            ("lengths_ks", *_sized(0.2, 0.4), statistics.length_test(
-                reference.words, recent.words)),
+            Measure("types_psi", *types, 0.1, 0.25),
+            Measure("languages_psi", *languages, 0.1, 0.25),
+            Measure("lengths_ks", *lengths, 0.2, 0.4),
         ]
-    )  # fmt: skip
-    return Judgement(len(reference), len(recent), found, _mix_plot(reference, recent))
+    )
+    words = [np.log1p(np.array(side.words, dtype=float)) for side in (reference, recent)]
+    return Judgement(len(reference), len(recent), found, two_lines(*words))
 
 
 def query_drift(reference: Vectors, recent: Vectors, documents: Vectors) -> Judgement:
     """Whether other things are asked, or things farther from what the documents say."""
-    p_value = statistics.energy_test(reference, recent)[1]
-    size = statistics.domain_auc(reference, recent) if p_value < ALPHA else 0.5
     before, after = (statistics.gaps(side, documents) for side in (reference, recent))
     wider = float(np.median(after) - np.median(before))
-    found = _together(
-        [
-            ("domain_auc", size, 0.65, 0.85, p_value),
-            ("gap_rise", wider, 0.05, 0.15, statistics.length_test(before, after)[1]),  # type: ignore[arg-type]
-        ]
-    )
-    return Judgement(len(reference), len(recent), found, _two_lines(before, after))
+    p_value = statistics.length_test(before.tolist(), after.tolist())[1]
+    found = _together([_moved(reference, recent), Measure("gap_rise", wider, p_value, 0.05, 0.15)])
+    return Judgement(len(reference), len(recent), found, two_lines(before, after))
 
 
 def outcome_drift(reference: Asked, recent: Asked) -> Judgement:
     """Whether more questions find nothing, little or no answer, or displease."""
-    shares = {
-        "zero_hit_rise": [(side.zero_hit, side.questions) for side in (reference, recent)],
-        "unknown_rise": [(side.unknown, side.questions) for side in (reference, recent)],
-        "low_score_rise": [(side.low_score, side.questions) for side in (reference, recent)],
-        "thumbs_down_rise": [(side.thumbs_down, side.judged) for side in (reference, recent)],
+    found = _together(
+        [
+            Measure(f"{name}_rise", *statistics.share_test(*shares), 0.1, 0.3)
+            for name, shares in _shares(reference, recent).items()
+        ]
+    )
+    return Judgement(reference.questions, recent.questions, found)
+
+
+class Measure(NamedTuple):
+    """A test before its p-value is corrected."""
+
+    name: str
+    value: float
+    p_value: float
+    warn: float
+    fail: float
+
+
+def _moved(reference: Vectors, recent: Vectors) -> Measure:
+    p_value = statistics.energy_test(reference, recent)[1]
+    # the classifier costs more than the test, and only sizes what the test has found
+    size = statistics.domain_auc(reference, recent) if p_value < ALPHA else 0.5
+    return Measure("domain_auc", size, p_value, 0.65, 0.85)
+
+
+def _shares(reference: Asked, recent: Asked) -> dict[str, tuple[tuple[int, int], tuple[int, int]]]:
+    def of(name: str, total: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        before, after = (
+            (getattr(side, name), getattr(side, total)) for side in (reference, recent)
+        )
+        return before, after
+
+    return {
+        "zero_hit": of("zero_hit", "questions"),
+        "unknown": of("unknown", "questions"),
+        "low_score": of("low_score", "questions"),
+        "thumbs_down": of("thumbs_down", "judged"),
     }
-    tests = []
-    for name, (before, after) in shares.items():
-        rise, p_value = statistics.share_test(before, after)
-        tests.append((name, rise, 0.1, 0.3, p_value))
-    return Judgement(reference.questions, recent.questions, _together(tests))
 
 
-def _sized(warn: float, fail: float) -> tuple[float, float]:
-    return warn, fail
+def _together(measures: Sequence[Measure]) -> tuple[Finding, ...]:
+    corrected = statistics.holm([item.p_value for item in measures])
+    return tuple(
+        Finding(item.name, item.value, item.warn, item.fail, p_value)
+        for item, p_value in zip(measures, corrected, strict=True)
+    )
 
 
-def _together(tests: Iterable[tuple[object, ...]]) -> tuple[Finding, ...]:
-    return ()
-
-
-def _distance_plot(reference: Sample, recent: Sample) -> str:
+def _distances(reference: Sample, recent: Sample) -> str:
     centre = reference.vectors.mean(axis=0)
-    return _two_lines(
+    return two_lines(
         *(np.linalg.norm(side.vectors - centre, axis=1) for side in (reference, recent))
     )
 
 
-def _two_lines(before: Sequence[float], after: Sequence[float]) -> str:
-    """Two histograms over one axis, as bars of text."""
-    return ""
+def two_lines(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
+    """Two histograms over one axis, drawn as bars of text."""
+    lowest = min(before.min(), after.min())
+    edges = np.linspace(lowest, max(before.max(), after.max(), lowest + 1e-9), _BINS + 1)
+    lines = []
+    for name, side in (("reference", before), ("recent   ", after)):
+        shares = np.histogram(side, edges)[0] / len(side)
+        bars = "".join(_BARS[min(8, int(np.ceil(share * 24)))] for share in shares)
+        lines.append(f"{name} {bars}")
+    return "\n".join(lines)

@@ -43,7 +43,7 @@ def _energies(
     rows = distances @ sides
     inside = (sides * rows).sum(axis=0, dtype=np.float64)
     total = float(distances.sum(dtype=np.float64))
-    across = (rows.sum(axis=0, dtype=np.float64) - inside)
+    across = rows.sum(axis=0, dtype=np.float64) - inside
     outside = total - inside - 2 * across
     mean_across = across / (first * second)
     return 2 * mean_across - inside / first**2 - outside / second**2, mean_across

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rag.model import CollectionName
@@ -22,8 +23,10 @@ class Choice:
     limit: int = 50
 
 
-def list_documents(conn: Connection, collection_id: int, choice: Choice) -> list[Row]:
-    """Documents that are not deleted, with state, stage and failure."""
+def list_documents(
+    conn: Connection, collection_id: int, choice: Choice, principals: Sequence[str] | None
+) -> list[Row]:
+    """Documents that the principals (None: anyone's) may see, with state, stage and failure."""
     return conn.execute(
         statements("documents")["page"],
         {
@@ -32,6 +35,7 @@ def list_documents(conn: Connection, collection_id: int, choice: Choice) -> list
             "words": choice.words,
             "after": choice.after,
             "limit": choice.limit,
+            "principals": None if principals is None else list(principals),
         },
     ).fetchall()
 
@@ -44,10 +48,17 @@ class Place:
     uri: str
 
 
-def find_place(conn: Connection, document_id: int) -> Place | None:
-    """The place of a document that is not deleted; None when there is none of that id."""
+def find_place(
+    conn: Connection, document_id: int, principals: Sequence[str] | None
+) -> Place | None:
+    """The place of a document that is not deleted; None when the principals (None: anyone's) see
+    none of that id."""
     row = conn.execute(
-        statements("documents")["collection_of"], {"document_id": document_id}
+        statements("documents")["collection_of"],
+        {
+            "document_id": document_id,
+            "principals": None if principals is None else list(principals),
+        },
     ).fetchone()
     if row is None:
         return None

@@ -10,6 +10,8 @@ import pytest
 from rag.api.pages import PageImages, drawn
 from rag.errors import ConflictError, NotFoundError
 from rag.parse.page_image import PNG, PageImage, runs, words
+from rag.store import access
+from rag.store.access import KeyScope
 from rag_assets_tests.api.conftest import ACME, PAGE, Api, MakeApi, wait_until_warm
 
 pytestmark = pytest.mark.slow
@@ -337,3 +339,25 @@ def test_the_page_is_served_to_everybody_under_a_strict_policy(make_api: MakeApi
     assert api.client.get("/files", params=ACME).status_code == 401
     assert api.client.get("/page/../app.py").status_code in (401, 404)
     assert page_routes.missing() == []
+
+
+def test_a_document_with_a_list_is_there_for_its_principals_only(filled: Api) -> None:
+    filled.conn.execute("update document set principals = '{board}' where uri like '%b.txt'")
+    (row,) = filled.conn.execute("select id from document where uri like '%b.txt'").fetchall()
+    keys = {
+        principals: access.create_key(
+            filled.conn, KeyScope("acme", "write", None, principals), None
+        )
+        for principals in ((), ("board",))
+    }
+
+    def ask(principals: tuple[str, ...], path: str) -> Any:
+        headers = {"Authorization": f"Bearer {keys[principals]}"}
+        return filled.client.get(path, params=DOCS, headers=headers)
+
+    assert names(ask((), "/documents").json()) == ["a.txt", "bad.txt", "c.txt"]
+    assert names(ask(("board",), "/documents").json()) == ["a.txt", "b.txt", "bad.txt", "c.txt"]
+    for what in ("passage", "pages/1.png"):
+        path = f"/documents/{row['id']}/{what}"
+        assert ask((), path).json()["code"] == "document_not_found"
+        assert ask(("board",), path).json().get("code") != "document_not_found"

@@ -1,6 +1,7 @@
 -- name: page
 -- Documents of a collection with their state, a page at a time, by source and name. `stage` is the
--- one that failed, else the last one reached.
+-- one that failed, else the last one reached. A document with a list of principals is for those on
+-- it; no principals given means a reader who may see all.
 select
     document.id, document.uri, document.size_bytes, document.modified_at,
     status.state, status.title, status.media_type, status.page_count, status.chunk_count,
@@ -24,6 +25,8 @@ left join lateral (
     having count(*) > 0
 ) as made on true
 where document.collection_id = %(collection_id)s and document.deleted_at is null
+    and (%(principals)s::text[] is null or document.principals is null
+        or document.principals && %(principals)s::text[])
     and (%(after)s::bigint is null or (document.source_id, document.uri)
         > (select last.source_id, last.uri from document as last where last.id = %(after)s))
     and (%(state)s::text is null or status.state = %(state)s)
@@ -34,12 +37,14 @@ order by document.source_id, document.uri
 limit %(limit)s
 
 -- name: collection_of
--- Where a document that is not deleted belongs, and how it stands.
+-- Where a document that is not deleted belongs, for those who may see it.
 select namespace.name as namespace, collection.name as collection, document.uri
 from document
 join collection on collection.id = document.collection_id
 join namespace on namespace.id = collection.namespace_id
 where document.id = %(document_id)s and document.deleted_at is null
+    and (%(principals)s::text[] is null or document.principals is null
+        or document.principals && %(principals)s::text[])
 
 -- name: passage
 -- A served passage with the text around it, and where its bytes are.

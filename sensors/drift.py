@@ -1,0 +1,31 @@
+"""Has drift checked four times a day."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from rag_assets.jobs import check_drift
+from rag_assets.partitions import COLLECTIONS
+from sensors.run_history import partitions_under_way
+
+
+@dg.schedule(
+    job=check_drift,
+    cron_schedule="37 */6 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Requests the checks of drift for every partition that has no run under way.",
+)
+def drift_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+    """One run per idle partition."""
+    busy = partitions_under_way(context.instance)
+    requests = [
+        dg.RunRequest(
+            run_key=f"drift:{partition}:{context.scheduled_execution_time:%Y-%m-%dT%H:%M}",
+            partition_key=partition,
+            tags={"rag/reason": "the hours of the drift checks"},
+        )
+        for partition in context.instance.get_dynamic_partitions(COLLECTIONS)
+        if partition not in busy
+    ]
+    return requests or dg.SkipReason("No partition is idle.")
