@@ -89,7 +89,8 @@ class Desk:
         vector = (live.embedder if live else self.embedder).embed_query(text)
         encoded = time.perf_counter()
         request = SearchRequest(
-            inquiry.name, text, vector, generation=live.generation if live else None, k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
+            inquiry.name, text, vector, generation=live.generation if live else None,
+            k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
             min_score=inquiry.min_score, principals=inquiry.principals,
         )  # fmt: skip
         with self.reading(inquiry.name.namespace) as conn:

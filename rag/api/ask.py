@@ -133,7 +133,8 @@ def query(body: Query, service: Serving, caller: Caller) -> Answer:
     vector = live.embedder.embed_query(body.query) if live else None
     encoded = time.perf_counter()
     found = _search(service, SearchRequest(
-        name, body.query, vector, generation=live.generation if live else None, k=body.k, mode=body.mode, filters=filters,
+        name, body.query, vector, generation=live.generation if live else None, k=body.k,
+        mode=body.mode, filters=filters,
         min_score=body.min_score, principals=caller.principals,
         max_per_document=body.max_per_document, neighbors=body.neighbors,
     ))  # fmt: skip
