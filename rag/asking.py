@@ -12,6 +12,7 @@ from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from rag.errors import UnavailableError
+from rag.model import CollectionName
 from rag.ports import Embedder, Reranker
 from rag.recipe import Recipe, under
 from rag.search import SearchRequest, SearchResult, check_query, found_by
@@ -46,6 +47,12 @@ class LiveEngine(NamedTuple):
 
     generation: int | None
     embedder: Embedder
+
+
+def live_engine(conn: Connection, embedders: Embedders, name: CollectionName) -> LiveEngine:
+    """What searches of the collection read now. Raises NotFoundError (`collection_not_found`)."""
+    live = generations.live(conn, name)
+    return LiveEngine(live.id, embedders.of(live.recipe))
 
 
 def search_live(

@@ -14,7 +14,7 @@ from rag_assets.code_versions import code_versions
 from rag_assets.drift import drift_checks
 from rag_assets.evaluation import evaluate, evaluation
 from rag_assets.generations import GENERATION_JOBS, gate_check
-from rag_assets.jobs import check_drift, check_freshness, ingest
+from rag_assets.jobs import ingest, inspect
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
 from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule
 from resources.embedder import EmbedderResource
@@ -56,10 +56,9 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
         asset_checks=[*ingest_checks(), *drift_checks(), gate_check()],
         jobs=[
             *GENERATION_JOBS,
-            check_drift,
-            check_freshness,
             evaluate,
             ingest,
+            inspect,
             retry_failed,
             sweep,
             usage,

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import dagster as dg
 
-from rag_assets.partitions import collections_partitions
-
-_FRESHNESS = dg.AssetCheckKey(dg.AssetKey("search_index"), "freshness")
+FRESHNESS = dg.AssetCheckKey(dg.AssetKey("search_index"), "freshness")
 DRIFT = (
     dg.AssetCheckKey(dg.AssetKey("parsed_documents"), "mix_drift"),
     dg.AssetCheckKey(dg.AssetKey("embeddings"), "embedding_drift"),
@@ -27,25 +23,11 @@ ingest = dg.define_asset_job(
     "embed, publish. Work is proportional to what changed; a repeat changes nothing.",
 )
 
-with warnings.catch_warnings():
-    # of a job of nothing but checks partitions are not inferred, whatever the warning says
-    warnings.simplefilter("ignore", DeprecationWarning)
-    check_freshness = dg.define_asset_job(
-        "check_freshness",
-        selection=dg.AssetSelection.checks(_FRESHNESS),
-        partitions_def=collections_partitions,
-        executor_def=dg.in_process_executor,
-        description="Checks whether one shard of a collection is current. It changes nothing.",
-    )
-    check_drift = dg.define_asset_job(
-        "check_drift",
-        selection=dg.AssetSelection.checks(*DRIFT),
-        partitions_def=collections_partitions,
-        executor_def=dg.in_process_executor,
-        description="Checks whether what came last into one shard of a collection, and what is "
-        "asked of it, is like what was there before. It changes nothing but the reference of a "
-        "shard that has none.",
-    )
-
-# runs that bring nothing up to date
-CHECKING = ("check_freshness", "check_drift")
+inspect = dg.define_asset_job(
+    "inspect",
+    selection=dg.AssetSelection.groups("ingest"),
+    executor_def=dg.in_process_executor,
+    # a job of nothing but checks would have no partitions
+    description="As `ingest`, and checks drift. Sensors launch its checks alone: whether one shard "
+    "of a collection is current, and what came last into it like what was there before.",
+)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 
-from rag_assets.jobs import check_drift
+from rag_assets.jobs import DRIFT, inspect
 from rag_assets.partitions import COLLECTIONS
 from sensors.run_history import partitions_under_way
 
 
 @dg.schedule(
-    job=check_drift,
+    job=inspect,
     cron_schedule="37 */6 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
@@ -23,6 +23,7 @@ def drift_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]
         dg.RunRequest(
             run_key=f"drift:{partition}:{context.scheduled_execution_time:%Y-%m-%dT%H:%M}",
             partition_key=partition,
+            asset_check_keys=list(DRIFT),
             tags={"rag/reason": "the hours of the drift checks"},
         )
         for partition in context.instance.get_dynamic_partitions(COLLECTIONS)

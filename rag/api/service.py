@@ -15,13 +15,13 @@ from rag.api.pages import PageImages
 from rag.api.pool import Database
 from rag.api.principal import Principal
 from rag.api.warmth import WarmEmbedder
-from rag.asking import Embedders, LiveEngine
+from rag.asking import Embedders, LiveEngine, live_engine
 from rag.errors import ConfigurationError, UnavailableError
 from rag.model import CollectionName
 from rag.ports import Embedder, Reranker
 from rag.recipe import recipe_of
 from rag.settings import Settings
-from rag.store import access, generations
+from rag.store import access
 
 _LOG = logging.getLogger("rag.api")
 
@@ -52,8 +52,7 @@ class Service:
         is compared is of one model, whatever the settings say by now. The first question after
         another model went live waits for it to load."""
         with self.database.connection() as conn:
-            live = generations.live(conn, name)
-        return LiveEngine(live.id, self._embedders.of(live.recipe))
+            return live_engine(conn, self._embedders, name)
 
     def _open_engine(self, settings: Settings) -> Embedder:
         own, wanted = recipe_of(self.settings), recipe_of(settings)

@@ -14,7 +14,9 @@ from rag.cli.terminal import AsJson, escape, say, write_json
 
 if TYPE_CHECKING:
     from rag.answer.desk import Closing, Desk, Inquiry
+    from rag.asking import LiveEngine
     from rag.cli.backend import Backend
+    from rag.model import CollectionName
     from rag.store.database import Connection
 
 
@@ -65,6 +67,7 @@ def open_desk(backend: Backend) -> Desk:
     from threading import RLock
 
     from rag.answer.desk import Desk
+    from rag.asking import Embedders, live_engine
     from rag.cli.backend import load_embedder
     from rag.llm import open_model
     from rag.rerank import open_reranker
@@ -82,14 +85,21 @@ def open_desk(backend: Backend) -> Desk:
         with lock, backend.conn.transaction():
             yield backend.conn
 
+    embedders = Embedders(settings, load_embedder)
+
+    def live(name: CollectionName) -> LiveEngine:
+        with lock:
+            return live_engine(backend.conn, embedders, name)
+
     return Desk(
         reading=reading,
         writing=connection,
-        embedder=load_embedder(settings),
+        embedder=embedders.of(None),
         model=open_model(settings),
         unknown=settings.answer_unknown,
         min_similarity=settings.answer_min_similarity,
         reranker=open_reranker(settings.reranker_model),
+        live_engine=live,
     )
 
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 import typer
 
 from rag.cli import (
+    alerts,
     answer,
     collection,
     demo,
     doctor,
+    drift,
     evaluate,
     exchange,
     forget,
@@ -24,6 +26,7 @@ from rag.cli import (
     migrate,
     plan,
     retry,
+    schedule,
     search,
     serve,
     status,
@@ -73,6 +76,9 @@ def build_app() -> typer.Typer:
     app.add_typer(collection.app, name="collection", rich_help_panel="Work")
     app.add_typer(index.app, name="index", rich_help_panel="Work")
     app.add_typer(evaluate.app, name="evaluate", rich_help_panel="Work")
+    app.add_typer(schedule.app, name="schedule", rich_help_panel="Work")
+    app.add_typer(drift.app, name="drift", rich_help_panel="Work")
+    app.add_typer(alerts.app, name="alerts", rich_help_panel="Look")
     app.add_typer(key.app, name="key", rich_help_panel="Work")
     return app
 

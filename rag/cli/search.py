@@ -42,19 +42,20 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the passages that answer a question, with document, page, heading and score."""
+    from rag.asking import Embedders, search_live
     from rag.cli.backend import load_embedder, open_backend
     from rag.model import CollectionName
     from rag.rerank import open_reranker
-    from rag.search import search as ask
+    from rag.search import SearchRequest
 
-    full_name = CollectionName.parse(name)
+    request = SearchRequest(
+        CollectionName.parse(name), query, None, k=k, mode=mode.value, principals=None,
+        max_per_document=max_per_document, neighbors=neighbors,
+    )  # fmt: skip
     with open_backend() as backend:
-        embedder = None if mode is SearchMode.BM25 else load_embedder(backend.settings)
-        result = ask(
-            backend.conn, embedder, full_name, query, k=k, mode=mode.value, principals=None,
-            max_per_document=max_per_document, neighbors=neighbors,
-            reranker=open_reranker(backend.settings.reranker_model),
-        )  # fmt: skip
+        embedders = Embedders(backend.settings, load_embedder)
+        reranker = open_reranker(backend.settings.reranker_model)
+        result = search_live(backend.conn, embedders, request, reranker)
     if as_json:
         write_json(as_object(name, query, mode, result))
     else:

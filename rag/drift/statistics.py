@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
-_ROUNDS = 1_999  # permutations: p-values in steps of 0.0005
+_ROUNDS = 999  # permutations: p-values in steps of 0.001
 _PSI_FLOOR = 1e-3  # a share of zero has no logarithm
 _FEWEST = 5  # categories with fewer members are taken together
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from email.policy import default
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -63,40 +64,47 @@ class MailReceiver:
     refuses: bool = False
 
 
+class MailHandler(socketserver.StreamRequestHandler):
+    """As much of SMTP as taking a mail needs."""
+
+    def __init__(self, receiver: MailReceiver, *given: Any) -> None:
+        self.receiver = receiver
+        super().__init__(*given)
+
+    def handle(self) -> None:
+        self._say("220 loopback")
+        while line := self.rfile.readline():
+            word = line.decode().strip().upper()
+            if word == "QUIT":
+                self._say("221 bye")
+                return
+            if word.startswith("RCPT TO:"):
+                self.receiver.recipients.append(line.decode().strip()[9:-1])
+            if word == "DATA":
+                self._data()
+            else:
+                self._say("250 ok")
+
+    def _data(self) -> None:
+        self._say("354 go on")
+        lines = []
+        while (line := self.rfile.readline()) != b".\r\n":
+            lines.append(line)
+        if self.receiver.refuses:
+            self._say("451 later")
+            return
+        self.receiver.mails.append(message_from_bytes(b"".join(lines), policy=default))
+        self._say("250 taken")
+
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
 @contextmanager
 def mail_receiver() -> Iterator[MailReceiver]:
     receiver = MailReceiver()
 
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self._say("220 loopback")
-            while line := self.rfile.readline():
-                word = line.decode().strip()
-                if word.upper().startswith("RCPT TO:"):
-                    receiver.recipients.append(word[9:-1])
-                if word.upper() == "DATA":
-                    self._data()
-                elif word.upper() == "QUIT":
-                    self._say("221 bye")
-                    return
-                else:
-                    self._say("250 ok")
-
-        def _data(self) -> None:
-            self._say("354 go on")
-            lines = []
-            while (line := self.rfile.readline()) != b".\r\n":
-                lines.append(line)
-            if receiver.refuses:
-                self._say("451 later")
-                return
-            receiver.mails.append(message_from_bytes(b"".join(lines), policy=default))
-            self._say("250 taken")
-
-        def _say(self, text: str) -> None:
-            self.wfile.write(f"{text}\r\n".encode())
-
-    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), partial(MailHandler, receiver))
     receiver.url = f"smtp://127.0.0.1:{server.server_address[1]}"
     with _serving(server):
         yield receiver

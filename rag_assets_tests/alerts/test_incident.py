@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -109,7 +110,7 @@ def test_a_flapping_check_is_told_seldom_and_the_last_word_is_true(
     look(minute + 16)
 
     openings = [at for at, event in events if event == "opened"]
-    gaps = [late - early for early, late in zip(openings, openings[1:], strict=False)]
+    gaps = [late - early for early, late in pairwise(openings)]
     assert all(gap >= 14.99 for gap in gaps)
     assert [event for _at, event in events] == (["opened", "recovered"] * len(events))[
         : len(events)

@@ -14,6 +14,7 @@ from rag.store.collections import find_collection
 from rag.store.database import Connection, connect
 from rag_assets_tests.fakes_source import FakeSource
 from rag_assets_tests.ingest.harness import Harness
+from rag_assets_tests.stack.processes import eventually
 from rag_assets_tests.world import assert_world_is_sound, served
 
 PARAGRAPHS = [
@@ -353,7 +354,8 @@ def test_what_a_worker_holds_is_not_pending_while_it_is_there(
         assert ledger.claim(harness.conn, "parse", other, version_ids, 30.0) == {}
         (row,) = index.pending_shards(harness.conn, lease_s=0.0)  # its heartbeat stopped
         assert (row["documents"], row["attempts"]) == (1, 1)
-        worker.close()  # it was killed
+        worker.close()  # it was killed, which the server notices soon
+        assert eventually(lambda: index.pending_shards(harness.conn, lease_s=30.0) != [])
         (row,) = index.pending_shards(harness.conn, lease_s=30.0)
         assert (row["documents"], row["attempts"]) == (1, 1)
         assert ledger.claim(harness.conn, "parse", other, version_ids, 30.0) == {version_ids[0]: 2}

@@ -16,9 +16,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The system's Chromium."""
+    """The system's Chromium. Not for the session: its event loop would be in every later test."""
     path = next((found for name in _NAMES if (found := shutil.which(name))), None)
     if path is None:
         pytest.skip("Chromium is not installed: apt install chromium")

@@ -17,6 +17,7 @@ from rag.errors import ConfigurationError, PoisonError
 from rag.parse.limits import MIB, ParseLimits
 from rag.parse.pool import DoclingParser
 from rag.ports import FileLimits, ParseJob, ParseOutcome
+from rag_assets_tests.stack.processes import eventually
 
 pytestmark = pytest.mark.slow
 CHILD = Path(__file__).with_name("misbehaving_child.py")
@@ -110,7 +111,8 @@ def test_a_grandchild_in_its_own_session_is_killed(
     found = by_key(parser.parse(jobs(tmp_path, "escape")))
     assert found[0].error is not None
     assert found[0].error.code == "parse_timeout"
-    assert not is_running(int(pids.read_text(encoding="utf-8")))
+    grandchild = int(pids.read_text(encoding="utf-8"))
+    assert eventually(lambda: not is_running(grandchild))
 
 
 def test_children_are_replaced_after_their_share_of_documents(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -28,10 +29,14 @@ class Daemon:
     def look(self) -> None:
         """The freshness sensor."""
         for request in self._tick(freshness_sensor).run_requests or []:
-            job = self.bench.definitions.get_repository_def().get_job("check_freshness")
-            job.execute_in_process(
-                instance=self.bench.instance, partition_key=request.partition_key
-            )
+            self.inspect(str(request.partition_key), request.asset_check_keys or ())
+
+    def inspect(self, partition: str, checks: Sequence[dg.AssetCheckKey]) -> None:
+        """A run of checks alone."""
+        job = self.bench.definitions.get_repository_def().get_job("inspect")
+        job.get_subset(
+            asset_selection=frozenset(), asset_check_selection=set(checks)
+        ).execute_in_process(instance=self.bench.instance, partition_key=partition)
 
     def alert(self) -> str:
         """The alert sensor, for events of this very moment, too."""

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 def daemon(bench: Bench) -> Daemon:
     """Two collections, brought up to date, and a daemon that has seen all of it."""
     for name in ("one", "two"):
-        bench.collect(f"acme/{name}", f"fake://{name}/").put("a.txt", b"Some text.")
+        bench.collect(f"acme/{name}", f"fake://{name}/").put("a.txt", b"Of %s." % name.encode())
         bench.run(f"acme/{name}")
     made = Daemon(bench)
     made.round()
