@@ -14,7 +14,7 @@ from rag_assets.code_versions import code_versions
 from rag_assets.drift import drift_checks
 from rag_assets.evaluation import evaluate, evaluation
 from rag_assets.generations import GENERATION_JOBS, gate_check
-from rag_assets.jobs import ingest, inspect
+from rag_assets.jobs import ingest, inspection
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
 from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule
 from resources.embedder import EmbedderResource
@@ -58,7 +58,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
             *GENERATION_JOBS,
             evaluate,
             ingest,
-            inspect,
+            inspection,
             retry_failed,
             sweep,
             usage,

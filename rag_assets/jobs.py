@@ -23,8 +23,8 @@ ingest = dg.define_asset_job(
     "embed, publish. Work is proportional to what changed; a repeat changes nothing.",
 )
 
-inspect = dg.define_asset_job(
-    "inspect",
+inspection = dg.define_asset_job(
+    "inspection",
     selection=dg.AssetSelection.groups("ingest"),
     executor_def=dg.in_process_executor,
     # a job of nothing but checks would have no partitions

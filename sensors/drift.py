@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 
-from rag_assets.jobs import DRIFT, inspect
+from rag_assets.jobs import DRIFT, inspection
 from rag_assets.partitions import COLLECTIONS
 from sensors.run_history import partitions_under_way
 
 
 @dg.schedule(
-    job=inspect,
+    job=inspection,
     cron_schedule="37 */6 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,

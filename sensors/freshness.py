@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from rag.errors import TransientError
-from rag_assets.jobs import FRESHNESS, inspect
+from rag_assets.jobs import FRESHNESS, inspection
 from resources.postgres import DatabaseResource
 from sensors.run_history import partitions_under_way
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dg.sensor(
     name="freshness_sensor",
-    job=inspect,
+    job=inspection,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Measures from the store how long changes wait for search and how long ago sources "

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import RunRecord
 
-from rag_assets.jobs import inspect
+from rag_assets.jobs import inspection
 
 PARTITION_TAG = "dagster/partition"
 PLAN_TAG = "rag/plan"
@@ -61,7 +61,7 @@ def history_of(instance: dg.DagsterInstance, partition: str) -> RunHistory:
         filters=dg.RunsFilter(tags={PARTITION_TAG: partition}), limit=_LOOK_BACK
     )
     # a run that only checks brings nothing up to date
-    return read_history([item for item in records if item.dagster_run.job_name != inspect.name])
+    return read_history([item for item in records if item.dagster_run.job_name != inspection.name])
 
 
 def read_history(records: Collection[RunRecord]) -> RunHistory:

@@ -202,8 +202,8 @@ create table publication (
 );
 create index publication_by_chunk_set on publication (chunk_set_id);
 
--- What dense search reads. Small generations share a partition and are searched exactly; a large one
--- has a partition of its own with an index of its own (rag/store/partitions.py).
+-- What dense search reads. Small generations share a partition and are searched exactly; a large
+-- one has a partition of its own with an index of its own (rag/store/partitions.py).
 create table search_row (
     home bigint not null default 0,
     generation_id bigint not null,

@@ -67,7 +67,8 @@ end $$;
 create trigger drop_postings after delete on segment
     referencing old table as gone_segment for each statement execute function drop_postings();
 
--- Who may see a document, as the object beside it says (`<name>.acl.json`); `etag` is that object's.
+-- Who may see a document, as the object beside it says (`<name>.acl.json`); `etag` is that
+-- object's.
 create table access_list (
     source_id int not null references source on delete cascade,
     uri text not null,

@@ -49,7 +49,7 @@ def _processor_seconds_of_help() -> float:
     [
         "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
         "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate",
-        "serve",
+        "serve", "answer",
     ],
 )  # fmt: skip
 def test_every_command_has_json_and_help(command, rag):
@@ -68,5 +68,7 @@ def test_no_command_is_missing_from_the_list_above():
     assert names == {
         "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
         "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate", "collection",
-        "serve", "key",
+        "serve", "answer",
+        "mcp",  # what it prints is a protocol of its own
+        "key", "index", "evaluate", "alerts", "schedule", "drift",
     }  # fmt: skip

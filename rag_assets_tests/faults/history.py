@@ -43,7 +43,9 @@ class World(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.conn.execute(f"truncate {TABLES}, search_row, posting restart identity cascade".encode())
+        self.conn.execute(
+            f"truncate {TABLES}, search_row, posting restart identity cascade".encode()
+        )
         self.folder = Path(tempfile.mkdtemp(prefix="rag-history-"))
         self.patch = pytest.MonkeyPatch()
         # what costs time and decides nothing here: leases lapse when a rule says so

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 import pytest
 
-from rag_assets.jobs import FRESHNESS, inspect
+from rag_assets.jobs import FRESHNESS, inspection
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, fake_resources, leave_a_run
 from sensors.drift import drift_schedule
 from sensors.freshness import freshness_sensor
@@ -62,8 +62,8 @@ def test_a_partition_under_way_is_looked_at_again(stale: Bench) -> None:
 def test_the_requested_run_is_of_the_check_alone(stale: Bench) -> None:
     (request,) = look(stale).run_requests or []
     repository = stale.definitions.get_repository_def()
-    job = repository.get_job(inspect.name)
-    assert freshness_sensor.job_name == inspect.name
+    job = repository.get_job(inspection.name)
+    assert freshness_sensor.job_name == inspection.name
     # as Dagster's daemon asks for it: no assets named, and the partition as a tag
     alone = job.get_subset(
         asset_selection=None, asset_check_selection=set(request.asset_check_keys or [])
@@ -87,7 +87,9 @@ def test_drift_is_requested_for_idle_partitions(bench: Bench) -> None:
         bench.collect("acme/two", "fake://two/")
         leave_a_run(bench, dg.DagsterRunStatus.QUEUED, "acme/two")
 
-        requests = drift_schedule(dg.build_schedule_context(instance=instance, scheduled_execution_time=AT))
+        requests = drift_schedule(
+            dg.build_schedule_context(instance=instance, scheduled_execution_time=AT)
+        )
 
     assert isinstance(requests, list)
     assert [request.partition_key for request in requests] == ["acme/one"]

@@ -33,7 +33,7 @@ class Daemon:
 
     def inspect(self, partition: str, checks: Sequence[dg.AssetCheckKey]) -> None:
         """A run of checks alone."""
-        job = self.bench.definitions.get_repository_def().get_job("inspect")
+        job = self.bench.definitions.get_repository_def().get_job("inspection")
         job.get_subset(
             asset_selection=frozenset(), asset_check_selection=set(checks)
         ).execute_in_process(instance=self.bench.instance, partition_key=partition)
