@@ -21,6 +21,8 @@ from rag_assets_tests.answer.hits import found, passages
 from rag_assets_tests.answer.injections import INJECTIONS
 from rag_assets_tests.answer.loopback import Loopback, Messages
 
+pytestmark = pytest.mark.slow
+
 ROPE = "The haul rope is inspected every month."
 FOREIGN = "globex: the salary of the director is 900,000."
 UNKNOWN = "I don't know the answer."

@@ -19,6 +19,8 @@ from rag_assets_tests.evaluation.conftest import Speaker
 from rag_assets_tests.fakes_embed import FakeEmbedder
 from rag_assets_tests.generations.conftest import Changing
 
+pytestmark = pytest.mark.slow
+
 ITEMS = [
     Item(f"q{n}", f"instrument {n}-2 of station {n}", f"Instrument {n}-2 measures wind speed 14.",
          "Wind", (Relevant(f"station-{n}.txt"),))

@@ -18,6 +18,8 @@ from rag.evaluation.export import Side
 from rag.evaluation.langfuse import Langfuse, open_langfuse
 from rag.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Project:

@@ -132,7 +132,7 @@ def test_a_killed_run_worker_is_noticed_and_its_documents_come(temporary_home: P
         assert count(temporary_home, "publication") < DOCUMENTS
         assert eventually(lambda: "FAILURE" in statuses(url), 60.0)
         wait_until_served(temporary_home)
-        assert "SUCCESS" in statuses(url)
+        assert eventually(lambda: "SUCCESS" in statuses(url), 60.0)
 
 
 def test_a_killed_daemon_ends_the_stack_and_the_next_one_goes_on(temporary_home: Path) -> None:

@@ -60,7 +60,7 @@ def test_no_reader_ever_sees_a_part_or_a_mixture(
     assert reader.violations == []
     assert interrupted >= KILLS // 2
     assert reader.reads >= 5 * KILLS
-    assert _published(conn) - before >= KILLS // 2
+    assert _published(conn) - before >= KILLS // 4
     time.sleep(LEASE_S)  # what the last one held is free now
     bring_up(database_url, tmp_path / "spool", LEASE_S)
     found = served_rows(conn)

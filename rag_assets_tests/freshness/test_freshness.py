@@ -11,6 +11,8 @@ from rag.store import collections, freshness
 from rag.store.collections import Collection
 from rag.store.database import Connection
 
+pytestmark = pytest.mark.slow
+
 OBJECTIVE = Objective(warn_s=60, fail_s=600)
 
 

@@ -18,6 +18,8 @@ from rag.store import evaluation, generations
 from rag_assets_tests.fakes_embed import FakeEmbedder
 from rag_assets_tests.generations.conftest import Changing
 
+pytestmark = pytest.mark.slow
+
 OTHER = {"embedding_model": "other"}
 
 

@@ -13,6 +13,8 @@ from rag.store import generations, retention
 from rag_assets_tests.generations.conftest import Changing
 from rag_assets_tests.world import assert_world_is_sound, served
 
+pytestmark = pytest.mark.slow
+
 OTHER = {"embedding_model": "other"}
 
 

@@ -15,6 +15,8 @@ from rag_assets_tests.fakes import mail
 from rag_assets_tests.ingest.harness import ACME, Harness
 from rag_assets_tests.world import assert_world_is_sound, served
 
+pytestmark = pytest.mark.slow
+
 WIND = "Station four measures the wind with instrument 148."
 SNOW = "The snow stake on the ridge was moved in spring 2024."
 BODY = "Please find the two readings attached."

@@ -10,6 +10,8 @@ from rag.store.collections import find_collection
 from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.world import assert_world_is_sound
 
+pytestmark = pytest.mark.slow
+
 DAY = 86_400.0
 
 

@@ -33,6 +33,8 @@ from rag.parse.pool import DoclingParser
 from rag.ports import ParseJob
 from rag.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 SAYS = "A red cabin hangs over the valley."
 TIMEOUT_S = 1.0
 

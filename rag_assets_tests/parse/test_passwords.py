@@ -18,6 +18,8 @@ from rag.parse.convert import parse_file
 from rag.parse.limits import ParseLimits
 from rag.ports import ParseJob
 
+pytestmark = pytest.mark.slow
+
 TEXT = "The reserve key hangs in the upper station."
 KEY = "gr\u00fcn 7"
 

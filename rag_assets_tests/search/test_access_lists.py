@@ -12,6 +12,8 @@ from rag.store import collections
 from rag.store.manifest import Scope
 from rag_assets_tests.ingest.harness import Harness
 
+pytestmark = pytest.mark.slow
+
 
 def put_list(harness: Harness, name: str, *principals: str) -> None:
     harness.source.put(f"{name}.acl.json", json.dumps({"principals": principals}).encode())

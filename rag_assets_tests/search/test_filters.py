@@ -10,6 +10,8 @@ from rag.errors import ConfigurationError
 from rag.store.filters import Filters, Range
 from rag_assets_tests.ingest.harness import Harness
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def filled(harness: Harness) -> Harness:

@@ -13,6 +13,8 @@ from rag.store.filters import Filters
 from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.world import assert_world_is_sound
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["rope", "pump", "cabin", "wind", "bearing", "oil", "station", "tower", "brake", "ice"]
 
 

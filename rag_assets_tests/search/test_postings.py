@@ -9,6 +9,8 @@ import pytest
 from rag.store import collections, postings, retention
 from rag_assets_tests.ingest.harness import ACME, Harness
 
+pytestmark = pytest.mark.slow
+
 _PLACES = """
     select posting.lexeme, publication.document_id,
         entry.slot - publication.first_slot as ordinal, entry.times

@@ -11,6 +11,8 @@ from rag.errors import ConfigurationError, RagError, UnavailableError
 from rag.rerank import CrossEncoderReranker, open_reranker
 from rag_assets_tests.ingest.harness import Harness
 
+pytestmark = pytest.mark.slow
+
 
 class LongestFirst:
     """Likes long texts; keeps what it was shown."""
