@@ -254,7 +254,7 @@ def test_a_dropped_file_is_sent(stand_in: StandIn, open_page: OpenPage) -> None:
 
 def test_a_failure_can_be_retried(stand_in: StandIn, open_page: OpenPage) -> None:
     page = open_page(f"{stand_in.url}/#/documents")
-    page.click("text=Retry >> nth=-1")
+    page.click('[aria-label="Retry bulletin-25.pdf"]')
     page.wait_for_selector("text=Tried again soon")
 
     assert stand_in.said == [{"collection": "acme/handbook", "document_id": 25}]
