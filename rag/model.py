@@ -6,10 +6,11 @@ Pure and frozen. No I/O, no clock, no imports of other rooms. Words are those of
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain, islice
 
 from rag.errors import ConfigurationError
 
@@ -65,12 +66,61 @@ class SourceObject:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Listing:
-    """What a source holds now. Only a complete listing may delete what it does not name."""
+    """What a source holds now. Only a complete listing may delete what it does not name.
 
-    objects: tuple[SourceObject, ...]
-    is_complete: bool
+    Iterating gives its objects while they are found and keeps none; `is_complete` is known at the
+    end. Whoever asks for `objects`, or for `is_complete` before the end, has all of them kept."""
+
+    def __init__(self, objects: Iterable[SourceObject], is_complete: bool) -> None:
+        self._kept: tuple[SourceObject, ...] | None = tuple(objects)
+        self._scan: Iterator[SourceObject] = iter(())
+        self._is_complete: bool | None = is_complete
+        self._is_seen = False
+
+    @classmethod
+    def scanned(cls, scan: Generator[SourceObject, None, bool]) -> Listing:
+        """The listing of a scan, which returns whether it reached the end. It begins at once: a
+        source of which nothing can be read raises here."""
+        listing = cls((), is_complete=False)
+        first = list(islice(scanning := listing._watched(scan), 1))
+        listing._kept, listing._scan = None, chain(first, scanning)
+        return listing
+
+    def _watched(self, scan: Generator[SourceObject, None, bool]) -> Iterator[SourceObject]:
+        self._is_complete = None
+        self._is_complete = yield from scan
+
+    def __iter__(self) -> Iterator[SourceObject]:
+        if self._kept is not None:
+            return iter(self._kept)
+        self._is_seen = True
+        return self._scan
+
+    @property
+    def objects(self) -> tuple[SourceObject, ...]:
+        """All of them."""
+        if self._kept is None:
+            if self._is_seen:
+                raise RuntimeError("The objects of this listing were seen, and not kept.")
+            self._kept = tuple(self._scan)
+        return self._kept
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the listing reached its end."""
+        if self._is_complete is None:
+            self._kept = self.objects
+        return bool(self._is_complete)
+
+    def taking(self, takes: Callable[[SourceObject], bool]) -> Listing:
+        """Those of its objects that are taken; as complete as itself."""
+
+        def scan() -> Generator[SourceObject, None, bool]:
+            yield from filter(takes, self)
+            return self.is_complete
+
+        return Listing.scanned(scan())
 
 
 class BlockKind(StrEnum):

@@ -24,8 +24,11 @@ def words_of(text: str) -> list[str]:
     """The words of a text in order, lower case, joined tokens beside their parts."""
     is_ascii = text.isascii()
     plain = text if is_ascii else unicodedata.normalize("NFKC", text)
+    tokens: list[str] = _TOKEN.findall(plain.lower())
+    if is_ascii and all(map(str.isalnum, tokens)):
+        return tokens
     found: list[str] = []
-    for token in _TOKEN.findall(plain.lower()):
+    for token in tokens:
         if is_ascii and token.isalnum():
             found.append(token)
         else:

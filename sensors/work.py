@@ -57,34 +57,40 @@ def scope_of(collection: Collection, row: Row) -> Scope:
 
 def _part(plan: Plan, shard: Shard) -> Plan:
     """What of the plan falls to one shard."""
+    if shard.count == 1:
+        return plan
 
     def is_ours(uri: str) -> bool:
-        return shard.count == 1 or shard_index(uri, shard.count) == shard.index
+        return shard_index(uri, shard.count) == shard.index
 
     return replace(
         plan,
-        fetch=tuple(item for item in plan.fetch if is_ours(item.obj.uri)),
-        touched=tuple(obj for obj in plan.touched if is_ours(obj.uri)),
+        new=tuple(item for item in plan.new if is_ours(item.obj.uri)),
+        changed=tuple(item for item in plan.changed if is_ours(item.obj.uri)),
+        touched=tuple(item for item in plan.touched if is_ours(item.obj.uri)),
         vanished=tuple(item for item in plan.vanished if is_ours(item.obj.uri)),
         access=tuple(change for change in plan.access if is_ours(change.uri)),
     )
 
 
 def _digest(plan: Plan, confirmed: bool) -> str:
-    parts = [
-        "|".join(
-            str(value)
-            for value in (item.change, item.obj.uri, item.obj.etag, item.obj.version,
-                          item.obj.size_bytes, item.obj.modified_at)
-        )
-        for item in plan.fetch
-    ]  # fmt: skip
-    parts += [f"touched|{obj.uri}|{obj.modified_at}" for obj in plan.touched]
-    parts += [f"access|{change.uri}|{change.etag}" for change in plan.access]
+    return digest(_lines(plan, confirmed)).hex()[:12]
+
+
+def _lines(plan: Plan, confirmed: bool) -> Iterator[str]:
+    """One after another: there may be a million."""
+    for item in plan.fetch():
+        obj = item.obj
+        values = (item.change, obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at)
+        yield "|".join(map(str, values))
+    for item in plan.touched:
+        yield f"touched|{item.obj.uri}|{item.obj.modified_at}"
+    for change in plan.access:
+        yield f"access|{change.uri}|{change.etag}"
     if plan.is_complete:
         # held-back deletions become work again once they are confirmed
-        parts += [f"vanished|{item.document_id}|{confirmed}" for item in plan.vanished]
-    return digest(parts).hex()[:12]
+        for item in plan.vanished:
+            yield f"vanished|{item.document_id}|{confirmed}"
 
 
 def _words(plan: Plan) -> str:

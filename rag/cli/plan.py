@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from rag.cli.backend import Backend
     from rag.ingest.reconcile import Plan
     from rag.store.collections import Collection
+    from rag.store.manifest import Difference
 
 
 def plan(
@@ -30,12 +33,12 @@ def plan(
         uris = [row["uri"] for row in collections.list_sources(backend.conn, found)]
         with served(backend, uris) as complete:
             plans = source_plans(complete, found)
-    if as_json:
-        sources = [{"source": uri, **as_object(work, limit)} for uri, work in plans]
-        write_json({"collection": name, "sources": sources})
-        return
-    for uri, work in plans:
-        _show(uri, work, limit)
+        if as_json:
+            sources = [{"source": uri, **as_object(work, limit)} for uri, work in plans]
+            write_json({"collection": name, "sources": sources})
+            return
+        for uri, work in plans:
+            _show(uri, work, limit)
     if not plans:
         say(f"{name} has no source: `rag ingest URI --collection {name}` binds one.")
 
@@ -62,9 +65,13 @@ def as_object(work: Plan, limit: int) -> dict[str, object]:
         **work.counts(),
         "objects": [
             {"change": item.change.value, "uri": item.obj.uri, "bytes": item.obj.size_bytes}
-            for item in (*work.fetch, *work.vanished)[:limit]
+            for item in islice(_changes(work), limit)
         ],
     }
+
+
+def _changes(work: Plan) -> Iterator[Difference]:
+    return chain(work.fetch(), work.vanished)
 
 
 def _show(uri: str, work: Plan, limit: int) -> None:
@@ -75,16 +82,16 @@ def _show(uri: str, work: Plan, limit: int) -> None:
         return
     shown = {name.replace("_", " "): count for name, count in work.counts().items() if count}
     say("  " + ", ".join(f"{count:,} {name}" for name, count in shown.items()))
-    changes = (*work.fetch, *work.vanished)
+    changes = work.fetches + len(work.vanished)
     if changes and limit:
         table(
             ["change", "object", "bytes"],
             [
                 (item.change.value, escape(item.obj.uri), cell(item.obj.size_bytes))
-                for item in changes[:limit]
+                for item in islice(_changes(work), limit)
             ],
             right=["bytes"],
             fixed=["change"],
         )
-    if len(changes) > limit:
-        say(f"  and {len(changes) - limit:,} more (--limit)")
+    if changes > limit:
+        say(f"  and {changes - limit:,} more (--limit)")

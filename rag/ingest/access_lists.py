@@ -37,17 +37,18 @@ class AccessChange:
         return None if self.obj is None else self.obj.etag
 
 
-def split(listing: Listing) -> tuple[Listing, dict[str, SourceObject]]:
-    """The documents of a listing, and its access lists by their documents' uris."""
-    lists = {
-        obj.uri.removesuffix(ACCESS_LIST): obj
-        for obj in listing.objects
-        if obj.uri.endswith(ACCESS_LIST)
-    }
-    if not lists:
-        return listing, {}
-    rest = tuple(obj for obj in listing.objects if not obj.uri.endswith(ACCESS_LIST))
-    return Listing(rest, listing.is_complete), lists
+def apart(listing: Listing) -> tuple[Listing, dict[str, SourceObject]]:
+    """The documents of a listing, and its access lists by their documents' uris: these are known
+    when the documents have all been seen."""
+    lists: dict[str, SourceObject] = {}
+
+    def is_document(obj: SourceObject) -> bool:
+        if obj.uri.endswith(ACCESS_LIST):
+            lists[obj.uri.removesuffix(ACCESS_LIST)] = obj
+            return False
+        return True
+
+    return listing.taking(is_document), lists
 
 
 def changes(
@@ -97,7 +98,7 @@ def _read(source: Source, obj: SourceObject, spool: Spool) -> tuple[str, ...] | 
     try:
         if obj.size_bytes > _MOST_BYTES:
             raise _bad("it is larger than 1 MiB")
-        with spool.incoming() as path:
+        with spool.incoming(obj.size_bytes) as path:
             source.fetch(obj, path)
             return parse(path.read_bytes())
     except RagError as error:

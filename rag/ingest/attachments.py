@@ -94,9 +94,9 @@ def _check_bounds(shop: Workshop, mail: Row, above: list[Row], number: int) -> N
 
 
 def _spooled(shop: Workshop, mail: Row, attachment: Attachment) -> _Found:
-    with shop.spool.incoming() as copy:
+    size = attachment.path.stat().st_size
+    with shop.spool.incoming(size) as copy:
         shutil.copyfile(attachment.path, copy)
-        size = copy.stat().st_size
         content_hash = shop.spool.keep(copy)
     uri = attachment_uri(mail["uri"], attachment)
     return _Found(SourceObject(uri, content_hash.hex(), size, mail["modified_at"]), content_hash)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rag.chunking.chunker import cut_passages
 from rag.chunking.context import BLANK_LINE
 from rag.fingerprint import digest
-from rag.ingest.batches import batched
+from rag.ingest.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, preview, recorded_stage
 from rag.model import Shard
 from rag.store import content
@@ -24,13 +24,23 @@ def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
         report.add("chunks", 0)
         report.add("tokens", 0)
         waiting = [row["parsed_id"] for row in content.select(shop.conn, "uncut_ids", build)]
-        for ids in batched(waiting, BATCH):
-            rows = content.select(shop.conn, "uncut", build, ids=list(ids))
-            cut = [_cut(shop, row) for row in rows]
-            report.add("chunks", content.insert_chunks(shop.conn, build, cut, shop.run_id))
+        found = (
+            content.select(shop.conn, "uncut", build, ids=list(ids))
+            for ids in batched(waiting, BATCH)
+        )
+
+        def make(rows: list[Row]) -> list[CutText]:
+            return [_cut(shop, row) for row in rows]
+
+        def write(cut: list[CutText]) -> tuple[list[CutText], int]:
+            kept = content.insert_chunks(shop.conn, build, cut, shop.run_id)
+            refresh_statistics(shop.conn)
+            return cut, kept
+
+        for cut, kept in overlapped(found, make, write):
+            report.add("chunks", kept)
             report.add("documents", len(cut))
             report.add("tokens", sum(chunk.tokens for item in cut for chunk in item.chunks))
-            refresh_statistics(shop.conn)
             shop.progress("chunks", report.counts["documents"], len(waiting))
         report.preview = preview(shop.conn, build)
         report.counts["total"] = content.select_one(shop.conn, "stage_counts", build)["chunks"]

@@ -49,7 +49,7 @@ def _fetch_again(shop: Workshop, row: Row, content_hash: bytes) -> Path:
         modified_at=row["modified_at"],
         version=row["object_version"],
     )
-    with shop.spool.incoming() as path:
+    with shop.spool.incoming(obj.size_bytes) as path:
         shop.open_source(row["source_uri"]).fetch(obj, path)
         if sha256_of(path) != content_hash:
             raise _changed("object")
@@ -65,7 +65,7 @@ def _unpack_again(shop: Workshop, terms: Terms, row: Row, content_hash: bytes) -
     try:
         with unpacked(shop, terms, mail, path) as attached:
             for attachment in attached:
-                with shop.spool.incoming() as copy:
+                with shop.spool.incoming(attachment.path.stat().st_size) as copy:
                     shutil.copyfile(attachment.path, copy)
                     if found is None and sha256_of(copy) == content_hash:
                         found = shop.spool.take_incoming(copy)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
 from rag.fingerprint import fingerprint
-from rag.ingest.batches import batched
+from rag.ingest.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
 from rag.store import content
@@ -21,9 +27,11 @@ def embed_chunks(shop: Workshop, shard: Shard) -> StageReport:
     with recorded_stage(shop, shard, "embeddings") as report:
         report.add("embedded", 0)
         sets = [row["chunk_set_id"] for row in content.select(shop.conn, "sets_to_embed", build)]
-        for number, batch in enumerate(batched(sets, BATCH), start=1):
-            report.add("embedded", _embed(shop, build, list(batch)))
-            shop.progress("embeddings", min(number * BATCH, len(sets)), len(sets))
+        done = 0
+        for count, embedded in _embedded(shop, build, sets):
+            done += count
+            report.add("embedded", embedded)
+            shop.progress("embeddings", done, len(sets))
         total = content.select_one(shop.conn, "stage_counts", build)["chunks"]
         report.add("chunks", total)
         report.facts["model"] = fingerprint("model", shop.embedder.config)
@@ -31,13 +39,37 @@ def embed_chunks(shop: Workshop, shard: Shard) -> StageReport:
     return report
 
 
-def _embed(shop: Workshop, build: Build, sets: list[int]) -> int:
-    rows = content.select(shop.conn, "texts_to_embed", build, sets=sets)
-    embedded = 0
-    if rows:
-        vectors = shop.embedder.embed([row["text"] for row in rows])
-        hashes = [bytes(row["embedded_hash"]) for row in rows]
-        embedded = content.insert_embeddings(shop.conn, build, hashes, vectors)
-        refresh_statistics(shop.conn)
-    content.mark_embedded(shop.conn, build, sets)
-    return embedded
+class _Batch(NamedTuple):
+    """Some chunk sets, with the texts among theirs that lack a vector, then with the vectors."""
+
+    sets: list[int]
+    texts: list[str]
+    hashes: list[bytes]
+    vectors: NDArray[np.float32] | None = None
+
+
+def _embedded(shop: Workshop, build: Build, sets: list[int]) -> Iterator[tuple[int, int]]:
+    """(chunk sets, texts embedded) of batch after batch."""
+    in_hand: set[bytes] = set()  # read with the batch before, whose vectors are not written yet
+
+    def read() -> Iterator[_Batch]:
+        for batch in batched(sets, BATCH):
+            found = content.select(shop.conn, "texts_to_embed", build, sets=list(batch))
+            rows = [row for row in found if bytes(row["embedded_hash"]) not in in_hand]
+            hashes = [bytes(row["embedded_hash"]) for row in rows]
+            in_hand.clear()
+            in_hand.update(hashes)
+            yield _Batch(list(batch), [row["text"] for row in rows], hashes)
+
+    def make(batch: _Batch) -> _Batch:
+        return batch._replace(vectors=shop.embedder.embed(batch.texts)) if batch.texts else batch
+
+    def write(batch: _Batch) -> tuple[int, int]:
+        embedded = 0
+        if batch.vectors is not None:
+            embedded = content.insert_embeddings(shop.conn, build, batch.hashes, batch.vectors)
+            refresh_statistics(shop.conn)
+        content.mark_embedded(shop.conn, build, batch.sets)
+        return len(batch.sets), embedded
+
+    return overlapped(read(), make, write)

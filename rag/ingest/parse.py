@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -24,7 +25,7 @@ from rag.store.database import Row, connect
 from rag.store.ledger import Failure
 from rag.store.statistics import refresh_statistics
 
-BATCH = 64
+BATCH = 128
 # what is parsed is kept after so long at the latest: a crash loses no more than that
 KEEP_S = 1.0
 
@@ -123,12 +124,13 @@ def _parse_batch(
 ) -> int:
     by_key = dict(enumerate(tasks))
     open_keys = set(by_key)
+
+    def keep(outcomes: Sequence[ParseOutcome]) -> None:
+        _keep(shop, build, owner, [(by_key[outcome.key], outcome) for outcome in outcomes], report)
+        open_keys.difference_update(outcome.key for outcome in outcomes)
+
     try:
-        for outcomes in batched_within(_outcomes(shop, terms, by_key), BATCH, KEEP_S):
-            _keep(
-                shop, build, owner, [(by_key[outcome.key], outcome) for outcome in outcomes], report
-            )
-            open_keys -= {outcome.key for outcome in outcomes}
+        _keep_while_parsing(_outcomes(shop, terms, by_key), keep)
     finally:
         # whatever ended the batch early was no document's fault
         ids = [row["version_id"] for key in open_keys for row in by_key[key].rows]
@@ -137,18 +139,36 @@ def _parse_batch(
     return sum(len(task.rows) for task in tasks)
 
 
+def _keep_while_parsing(
+    outcomes: Iterable[ParseOutcome], keep: Callable[[Sequence[ParseOutcome]], None]
+) -> None:
+    """The database takes one batch while the next is parsed."""
+    with ThreadPoolExecutor(1, thread_name_prefix="database") as database:
+        keeping: Future[None] | None = None
+        for batch in batched_within(outcomes, BATCH, KEEP_S):
+            if keeping is not None:
+                keeping.result()
+            keeping = database.submit(keep, batch)
+        if keeping is not None:
+            keeping.result()
+
+
 def _outcomes(shop: Workshop, terms: Terms, tasks: dict[int, Task]) -> Iterator[ParseOutcome]:
     """Fetch what the spool lacks, refuse what was tried too often, parse the rest."""
     jobs: dict[int, ParseJob] = {}
+    failed: list[ParseOutcome] = []
     try:
         for key, task in tasks.items():
             try:
                 _refuse_repeat_killer(shop, task)
                 path = take_content(shop, terms, task.rows[0])
             except RagError as error:
-                yield ParseOutcome(key, None, error, 0.0)
+                failed.append(ParseOutcome(key, None, error, 0.0))
                 continue
             jobs[key] = terms.job(key, path, task.rows[0]["uri"])
+        # the first outcome comes when the connection is no longer needed here: who takes it may
+        # use it from another thread
+        yield from failed
         for outcome in shop.parser.parse(list(jobs.values())):
             path = jobs.pop(outcome.key).path
             if outcome.document is not None and "attachments" in outcome.document.metadata:

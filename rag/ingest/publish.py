@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from rag.ingest.batches import batched
+from rag.ingest.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
 from rag.recipe import recipe_of
-from rag.store import access_lists, generations, index, partitions
+from rag.store import access_lists, generations, index, partitions, postings
+from rag.store.database import Row
+from rag.store.postings import Worded
 
 BATCH = 500
 
@@ -25,13 +27,25 @@ def publish_documents(shop: Workshop, shard: Shard) -> StageReport:
         # before anything is searchable: attachments and what else came after the sources were read
         access_lists.enforce(shop.conn, collection.id, shard.index)
         ids = index.to_publish(shop.conn, build, generation)
-        for batch in batched(ids, BATCH):
+        found = (
+            (batch, postings.texts_to_publish(shop.conn, build, batch))
+            for batch in batched(ids, BATCH)
+        )
+
+        def make(read: tuple[tuple[int, ...], list[Row]]) -> tuple[tuple[int, ...], Worded]:
+            batch, rows = read
+            return batch, Worded.of(rows)
+
+        def write(made: tuple[tuple[int, ...], Worded]) -> list[Row]:
+            batch, worded = made
             partitions.give_own_partition(
                 shop.conn, generation.id, shop.settings.own_partition_rows
             )
-            rows = index.publish(
-                shop.conn, build, generation, batch, collection.language, shop.run_id
+            return index.publish(
+                shop.conn, build, generation, batch, collection.language, shop.run_id, worded
             )
+
+        for rows in overlapped(found, make, write):
             report.add("documents", len(rows))
             report.add("chunks", sum(row["chunk_count"] for row in rows))
             shop.progress("search_index", report.counts["documents"], len(ids))

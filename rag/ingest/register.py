@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rag.errors import PolicyError, RagError
 from rag.ingest import access_lists
-from rag.ingest.batches import batched
+from rag.ingest.batches import batched, overlapped
 from rag.ingest.reconcile import Plan, look, settle_vanished
 from rag.ingest.retry import retry_in
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
@@ -72,9 +72,11 @@ def _register_source(
     report.add("unchanged", work.unchanged + len(work.touched))
     if not work.is_complete:
         report.facts["incomplete listing"] = source.uri
-    with shop.conn.transaction():
-        manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
-        manifest.record_look(shop.conn, scope, _still_true(shop, scope, work, work.touched))
+    for touched in batched(work.touched, BATCH):
+        with shop.conn.transaction():
+            manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
+            objects = [item.obj for item in touched]
+            manifest.record_look(shop.conn, scope, _still_true(shop, scope, work, objects))
     wrong = access_lists.take_over(shop.conn, scope, source, work.access, shop.spool)
     report.facts |= {f"access list of {uri}": code for uri, code in wrong.items()}
     if work.access:
@@ -104,7 +106,13 @@ def _register_fetched(
     lost = _content_of_vanished(shop, work)
     renamed: set[int] = set()
     done = 0
-    for batch in batched(_fetch_all(shop, source, work.fetch, limit_bytes), BATCH):
+
+    def fetch(window: Sequence[Difference]) -> list[Fetched]:
+        # a local disk answers at once: there, threads would only wait for each other
+        at_once = map if source.uri.startswith("file://") else pool.map
+        return list(at_once(lambda item: _fetch(shop, source, item, limit_bytes), window))
+
+    def register(batch: list[Fetched]) -> tuple[int, set[int]]:
         with shop.conn.transaction():
             manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
             kept = set(_still_true(shop, scope, work, [fetched.item.obj for fetched in batch]))
@@ -114,10 +122,15 @@ def _register_fetched(
             _register_batch(shop, scope, good, len(found), report)
             stored_lists.enforce(shop.conn, scope.collection_id, scope.shards[0])
             _file_failures(shop, scope, [item for item in true if item.error is not None])
-        renamed |= found
-        done += len(batch)
         report.add("bytes", sum(item.item.obj.size_bytes for item in good))
-        shop.progress("raw_documents", done, len(work.fetch))
+        return len(batch), found
+
+    with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="fetch") as pool:
+        # a window at a time: a million objects must not become a million futures
+        for count, found in overlapped(batched(work.fetch(), BATCH), fetch, register):
+            renamed |= found
+            done += count
+            shop.progress("raw_documents", done, work.fetches)
     report.add("renamed", len(renamed))
     return renamed
 
@@ -133,7 +146,7 @@ def _still_true(
 
 def _content_of_vanished(shop: Workshop, work: Plan) -> dict[bytes, list[int]]:
     """Vanished documents by content; empty when the listing can not tell what vanished."""
-    if not work.is_complete or not work.fetch:
+    if not work.is_complete or not work.fetches:
         return {}
     ids = [item.document_id for item in work.vanished if item.document_id is not None]
     lost: dict[bytes, list[int]] = {}
@@ -180,19 +193,10 @@ def _register_batch(
     report.add("unchanged", len(good) - new - changed - renamed)
 
 
-def _fetch_all(
-    shop: Workshop, source: Source, items: Sequence[Difference], limit_bytes: int
-) -> Iterator[Fetched]:
-    with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="fetch") as pool:
-        # a window at a time: a million objects must not become a million futures
-        for window in batched(items, BATCH):
-            yield from pool.map(lambda item: _fetch(shop, source, item, limit_bytes), window)
-
-
 def _fetch(shop: Workshop, source: Source, item: Difference, limit_bytes: int) -> Fetched:
     try:
         check_size(item.obj, limit_bytes)
-        with shop.spool.incoming() as path:
+        with shop.spool.incoming(item.obj.size_bytes) as path:
             source.fetch(item.obj, path)
             return Fetched(item, shop.spool.keep(path))
     except RagError as error:

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -50,22 +50,26 @@ class FolderSource:
         """The files there now; incomplete when any folder or file below could not be read.
 
         Raises UnavailableError (`folder_not_found`, `folder_unreadable`) for the folder itself."""
+        return Listing.scanned(self._scan())
+
+    def _scan(self) -> Generator[SourceObject, None, bool]:
         scan = _Scan(self._root)
-        objects: list[SourceObject] = []
+        found = 0
         for path, status in scan.files():
             if not self._selection.takes(self._path_below(path), status.st_size):
                 continue
-            if self._max_objects is not None and len(objects) >= self._max_objects:
-                return Listing(tuple(objects), is_complete=False)
-            objects.append(_object(path, status))
-        return Listing(tuple(objects), scan.is_complete)
+            if found == self._max_objects:
+                return False
+            found += 1
+            yield _object(path, status)
+        return scan.is_complete
 
     def fetch(self, obj: SourceObject, target: Path) -> None:
         """Copy the listed file to `target`, if it stays the same meanwhile.
 
         Raises TransientError: `object_gone`, `object_changed`, `object_unreadable`."""
-        path = path_of(obj.uri)
-        with whole_or_nothing(target), _opened(self._inside(path, obj), obj) as file:
+        real = self._inside(str(path_of(obj.uri)), obj)
+        with whole_or_nothing(target), _opened(real, obj) as file:
             _check_unchanged(os.fstat(file.fileno()), obj)
             written = write_blocks(_blocks(file, obj), target)
             _check_unchanged(os.fstat(file.fileno()), obj)
@@ -76,14 +80,14 @@ class FolderSource:
         root = str(self._root)
         return self._root.name if path == root else path.removeprefix(root).lstrip("/")
 
-    def _inside(self, path: Path, obj: SourceObject) -> Path:
+    def _inside(self, path: str, obj: SourceObject) -> str:
         """Where the file really is, which must be below the root even if links changed."""
         try:
-            real = path.resolve(strict=True)
-            root = self._root.resolve(strict=True)
+            real = os.path.realpath(path, strict=True)
+            root = os.path.realpath(self._root, strict=True)
         except OSError as error:
             raise _not_readable(obj, error) from error
-        if not real.is_relative_to(root):
+        if real != root and not real.startswith(root.rstrip("/") + "/"):
             raise _changed(obj)
         return real
 
@@ -194,7 +198,7 @@ def _open_strictly(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def _opened(path: Path, obj: SourceObject) -> BinaryIO:
+def _opened(path: str, obj: SourceObject) -> BinaryIO:
     try:
         return open(path, "rb", opener=_open_strictly)
     except OSError as error:

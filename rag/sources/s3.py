@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -74,19 +74,24 @@ class S3Source:
         Raises ConfigurationError (`bucket_not_found`, `s3_credentials`, `s3_region`) or
         UnavailableError (`s3_unreachable`) when nothing can be read; a later failure gives what
         was read, marked incomplete."""
+        return Listing.scanned(self._scan())
+
+    def _scan(self) -> Generator[SourceObject, None, bool]:
         pages = self._pages_of_versions() if self._keeps_versions() else self._pages_of_objects()
-        found: dict[str, SourceObject] = {}
+        found = 0
         is_complete = True
         try:
             for page in pages:
-                found.update((obj.uri, obj) for obj in self._taken(page.entries))
+                for obj in self._taken(page.entries):
+                    if found == self._max_objects:
+                        return False
+                    found += 1
+                    yield obj
                 is_complete = not page.is_truncated
-                if self._max_objects is not None and len(found) > self._max_objects:
-                    return Listing(tuple(found.values())[: self._max_objects], is_complete=False)
         except _LaterPageError as error:
             _LOG.warning("listing_incomplete source=%s cause=%s", self.uri, error.__cause__)
             is_complete = False
-        return Listing(tuple(found.values()), is_complete)
+        return is_complete
 
     def fetch(self, obj: SourceObject, target: Path) -> None:
         """Write the listed version's bytes to `target`, checked by length, ETag and MD5.

@@ -55,13 +55,9 @@ class SelectedRows:
 
     def list(self) -> Listing:
         """The chosen rows; as complete as the source's own listing."""
-        listing = self._source.list()
-        taken = tuple(
-            obj
-            for obj in listing.objects
-            if self._selection.takes(self._path_below(obj), obj.size_bytes)
+        return self._source.list().taking(
+            lambda obj: self._selection.takes(self._path_below(obj), obj.size_bytes)
         )
-        return Listing(taken, listing.is_complete)
 
     def fetch(self, obj: SourceObject, target: Path) -> None:
         """As the source itself."""

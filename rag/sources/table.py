@@ -9,7 +9,7 @@ not in rag/store, because its identifiers are the user's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ _Row: TypeAlias = dict[str, Any]
 _ROWS = """
 select {id}::text as key, xmin::text || '-' || {stamp} as etag, {modified} as modified_at,
     octet_length(convert_to({document}, 'UTF8')) as size_bytes
-from {table} where {id} is not null
+from {table} where {id} is not null order by {id}
 """
 _ROW = """
 select xmin::text || '-' || {stamp} as etag, {document} as document from {table}
@@ -99,25 +99,28 @@ class TableSource:
 
         Raises ConfigurationError (`table_not_found`, `table_key_not_unique`, `table_refused`) or
         UnavailableError (`table_unreachable`)."""
-        found: dict[str, SourceObject] = {}
-        rows = 0
+        return Listing.scanned(self._scan())
+
+    def _scan(self) -> Generator[SourceObject, None, bool]:
+        last = ""
         try:
             with self._connection() as conn, conn.cursor("rows") as cursor:
                 cursor.itersize = _PAGE_ROWS
                 for row in cursor.execute(self._sql(_ROWS)):
-                    rows += 1
                     obj = self._object(row)
-                    found[obj.uri] = obj
+                    if obj.uri == last:
+                        raise ConfigurationError(
+                            f"Column {self._address.id} of {self.uri} repeats values: name a "
+                            "unique one (id=).",
+                            code="table_key_not_unique",
+                        )
+                    yield obj
+                    last = obj.uri
         except UnavailableError:
-            if not found:
+            if not last:
                 raise
-            return Listing(tuple(found.values()), is_complete=False)
-        if rows != len(found):
-            raise ConfigurationError(
-                f"Column {self._address.id} of {self.uri} repeats values: name a unique one (id=).",
-                code="table_key_not_unique",
-            )
-        return Listing(tuple(found.values()), is_complete=True)
+            return False
+        return True
 
     def state(self) -> str:
         """What the rows amount to now: another after any insert, update or deletion. One row over

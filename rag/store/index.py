@@ -9,6 +9,7 @@ from rag.store import partitions, postings
 from rag.store.content import Build
 from rag.store.database import Connection, Row
 from rag.store.manifest import lock_shard
+from rag.store.postings import Worded
 from rag.store.queries import statements
 
 
@@ -49,8 +50,10 @@ def publish(
     ids: Sequence[int],
     language: str,
     run_id: str,
+    expected: Worded,
 ) -> list[Row]:
-    """Replace the rows of these documents, each whole, in one transaction.
+    """Replace the rows of these documents, each whole, in one transaction. `expected` are the words
+    of what they are likely to be by then.
 
     A document that is not whole, or older than what is served, is left as it is. Returns
     (document_id, chunk_count) of those published."""
@@ -67,7 +70,7 @@ def publish(
         parameters["home"] = partitions.home_of(conn, generation.id)
         for step in ("lock_documents", "ready", "unpublish", "publish_rows"):
             conn.execute(sql[step], parameters)
-        postings.publish_ready(conn, generation.id, build.shard, language)
+        postings.publish_ready(conn, generation.id, build.shard, language, expected)
         published = conn.execute(sql["publish_documents"], parameters).fetchall()
         postings.merge_crowded(conn, generation.id, build.shard)
         return published

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
+from typing import NamedTuple
 
 from rag.model import SourceObject
 from rag.store.database import Connection, Row
 from rag.store.queries import statements
+
+_PAGE = 2_000
 
 
 class Change(StrEnum):
@@ -52,20 +56,68 @@ def clock(conn: Connection) -> datetime:
     return now
 
 
-def diff(
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Some of what the connection's last look at a source found, kept by the server for the
+    session and read a page at a time: there may be a million."""
+
+    conn: Connection
+    source_id: int
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Difference]:
+        end = self.first + self.count
+        for page in range(self.first, end, _PAGE):
+            rows = self.conn.execute(
+                statements("manifest")["differences"],
+                {"source_id": self.source_id, "first": page, "end": min(page + _PAGE, end)},
+            )
+            yield from [_difference(row) for row in rows]
+
+
+class Compared(NamedTuple):
+    """A listing beside the manifest: how many objects it named, and those that differ."""
+
+    listed: int
+    by_change: Mapping[Change, Differences]
+
+
+def compare(
     conn: Connection, scope: Scope, objects: Iterable[SourceObject], listed_at: datetime
-) -> list[Difference]:
-    """How `objects`, listed from `listed_at` on, differ from the manifest of `scope`, by name."""
+) -> Compared:
+    """How `objects`, listed from `listed_at` on, differ from the manifest of `scope`, by name.
+
+    They go to the server while they are found, some thousand to a statement: none waits for a slow
+    source, and no more than these are held here."""
     sql = statements("manifest")
+    scoped = {**scope.parameters, "collection_id": scope.collection_id, "listed_at": listed_at}
     with conn.transaction():
-        conn.execute(sql["create_listing"])
-        with conn.cursor().copy(sql["copy_listing"]) as copy:
-            for obj in objects:
+        for step in ("create_listing", "create_difference", "clear_listing"):
+            conn.execute(sql[step])
+        conn.execute(sql["clear_differences"], scoped)
+    remaining = iter(objects)
+    while batch := tuple(islice(remaining, _PAGE)):
+        with conn.transaction(), conn.cursor().copy(sql["copy_listing"]) as copy:
+            for obj in batch:
                 copy.write_row((obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at))
-        conn.execute(sql["leave_out_erased"], {"collection_id": scope.collection_id})
-        rows = conn.execute(sql["diff"], {**scope.parameters, "listed_at": listed_at})
-        # one at a time: all rows as dictionaries would outweigh the listing itself
-        return [_difference(row) for row in rows]
+    with conn.transaction():
+        listed = conn.execute(sql["count_listed"]).fetchone()
+        conn.execute(sql["insert_differences"], scoped)
+        counted = conn.execute(sql["count_differences"], scoped).fetchall()
+        conn.execute(sql["clear_listing"])
+    assert listed is not None
+    found = {Change(row["change"]): (row["first"], row["count"]) for row in counted}
+    return Compared(
+        listed["objects"],
+        {
+            change: Differences(conn, scope.source_id, *found.get(change, (0, 0)))
+            for change in Change
+        },
+    )
 
 
 def _difference(row: Row) -> Difference:

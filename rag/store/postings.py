@@ -8,13 +8,14 @@ sees to that), and its postings go when its segment merges, or by `purge`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag.ranking import ENTRY
-from rag.store.database import Connection
+from rag.store.content import Build
+from rag.store.database import Connection, Row
 from rag.store.queries import statements
 from rag.words import is_inflected, words_of
 
@@ -41,15 +42,54 @@ def lexemes(conn: Connection, language: str, words: Iterable[str]) -> dict[str, 
     return found | {word: word for word in given if not is_inflected(word)}
 
 
-def publish_ready(conn: Connection, generation_id: int, shard: int, language: str) -> None:
-    """Index the rows of the temporary table `ready` as one segment and note their places in it."""
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """The words of some passages in the order of their slots: what indexing them needs that takes
+    no database. `words` numbers them by `vocabulary`, `counts` says how many a passage has."""
+
+    passages: tuple[tuple[int, int], ...]  # (document, chunk set) of each
+    vocabulary: tuple[str, ...]
+    words: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Worded:
+        """The words of rows with `document_id`, `chunk_set_id` and `text`."""
+        passages = []
+        vocabulary: dict[str, int] = {}
+        words: list[int] = []
+        counts = []
+        for row in rows:
+            passages.append((row["document_id"], row["chunk_set_id"]))
+            found = words_of(row["text"])
+            counts.append(len(found))
+            words += [vocabulary.setdefault(word, len(vocabulary)) for word in found]
+        return cls(
+            tuple(passages), tuple(vocabulary), np.array(words, np.int64),
+            np.array(counts, np.int64),
+        )  # fmt: skip
+
+
+def texts_to_publish(conn: Connection, build: Build, ids: Sequence[int]) -> list[Row]:
+    """The passages of these documents' newest versions, as `Worded.of` takes them."""
+    parameters = {**asdict(build), "ids": list(ids)}
+    return conn.execute(statements("postings")["texts_to_publish"], parameters).fetchall()
+
+
+def publish_ready(
+    conn: Connection, generation_id: int, shard: int, language: str, expected: Worded
+) -> None:
+    """Index the rows of the temporary table `ready` as one segment and note their places in it.
+    They are what was `expected`, unless documents changed meanwhile."""
     sql = statements("postings")
-    rows = conn.execute(sql["ready_texts"]).fetchall()
-    chosen = [row["document_id"] for row in rows if row["text"] is not None]
-    if not chosen:
+    ready = conn.execute(sql["ready_sets"]).fetchall()
+    if {(row["document_id"], row["chunk_set_id"]) for row in ready} != set(expected.passages):
+        expected = Worded.of(conn.execute(sql["ready_texts"]))
+    if not expected.passages:
         return
-    indexed = _index(conn, language, [row["text"] for row in rows if row["text"] is not None])
-    documents, first_slots = np.unique(np.array(chosen, np.int64), return_index=True)
+    indexed = _index(conn, language, expected)
+    chosen = np.array([document_id for document_id, _ in expected.passages], np.int64)
+    documents, first_slots = np.unique(chosen, return_index=True)
     segment_id = _write(conn, generation_id, shard, indexed)
     conn.execute(
         sql["place_ready"],
@@ -159,29 +199,25 @@ def _slot_map(spans: Sequence[tuple[int, int, int]]) -> NDArray[np.int64]:
     return found
 
 
-def _index(conn: Connection, language: str, texts: Sequence[str]) -> Indexed:
-    """Postings of texts whose slots count from 0."""
-    vocabulary: dict[str, int] = {}
-    flat: list[int] = []
-    counts = []
-    for text in texts:
-        words = words_of(text)
-        counts.append(len(words))
-        flat += [vocabulary.setdefault(word, len(vocabulary)) for word in words]
-    known = lexemes(conn, language, vocabulary)
+def _index(conn: Connection, language: str, worded: Worded) -> Indexed:
+    """Postings of passages whose slots count from 0."""
+    size = len(worded.passages)
+    known = lexemes(conn, language, worded.vocabulary)
     names = sorted(set(known.values()))
     number = {name: at for at, name in enumerate(names)}
-    code_of = np.array([number.get(known.get(word, ""), -1) for word in vocabulary], np.int64)
-    rows = np.repeat(np.arange(len(texts)), counts)
-    codes = code_of[np.array(flat, np.int64)] if flat else np.empty(0, np.int64)
+    code_of = np.array(
+        [number.get(known.get(word, ""), -1) for word in worded.vocabulary], np.int64
+    )
+    rows = np.repeat(np.arange(size), worded.counts)
+    codes = code_of[worded.words]
     rows, codes = rows[codes >= 0], codes[codes >= 0]
-    lengths = np.bincount(rows, minlength=len(texts))
-    pairs, times = np.unique(codes * len(texts) + rows, return_counts=True)
+    lengths = np.bincount(rows, minlength=size)
+    pairs, times = np.unique(codes * size + rows, return_counts=True)
     entries = np.empty(len(pairs), ENTRY)
-    entries["slot"] = pairs % len(texts)
+    entries["slot"] = pairs % size
     entries["times"] = np.minimum(times, _MOST)
     entries["length"] = np.minimum(lengths[entries["slot"]], _MOST)
-    return Indexed(list(_by_lexeme(pairs // len(texts), entries, names)), lengths)
+    return Indexed(list(_by_lexeme(pairs // size, entries, names)), lengths)
 
 
 def _by_lexeme(

@@ -9,6 +9,7 @@ from rag.store import index, postings
 from rag.store.content import Build
 from rag.store.database import Connection, Row
 from rag.store.index import Generation
+from rag.store.postings import Worded
 from rag.store.queries import statements
 
 
@@ -19,6 +20,7 @@ def publish_in_steps(
     ids: Sequence[int],
     language: str,
     run_id: str,
+    expected: Worded,
 ) -> list[Row]:
     """As index.publish, but old rows go, new rows come, and the record is set, each on its own."""
     sql = statements("index")
@@ -38,7 +40,7 @@ def publish_in_steps(
     conn.execute("delete from publication using ready where generation_id = %(generation_id)s"
                  " and publication.document_id = ready.document_id", values)  # fmt: skip
     conn.execute(sql["publish_rows"], values)
-    postings.publish_ready(conn, generation.id, build.shard, language)
+    postings.publish_ready(conn, generation.id, build.shard, language, expected)
     return conn.execute(sql["publish_documents"], values).fetchall()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -11,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from psycopg.errors import UniqueViolation
 
 from rag.ingest import reconcile
+from rag.model import Listing
 from rag.store import content, index, queries
 from rag.store.database import connect
 from rag_assets_tests.faults.history import World
@@ -213,11 +213,7 @@ def no_transaction(patch: Patch) -> None:
 
 def no_completeness(patch: Patch) -> None:
     """Every listing counts as complete."""
-    make = reconcile.make_plan
-    patch.setattr(
-        reconcile, "make_plan",
-        lambda found, listing, at: make(found, replace(listing, is_complete=True), at),
-    )  # fmt: skip
+    patch.setattr(Listing, "is_complete", True)
 
 
 def no_breaker(patch: Patch) -> None:

@@ -173,7 +173,7 @@ class SourceConformance:
             place.put(f"{number}/a.txt", b"text")
         with place.failing_halfway():
             listing = place.source().list()
-        assert not listing.is_complete
+            assert not listing.is_complete
         assert 0 < len(listing.objects) < 6
         assert len(names_of(place.source())) == 6
 

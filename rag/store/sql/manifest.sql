@@ -3,26 +3,49 @@
 select clock_timestamp() as now
 
 -- name: create_listing
--- A place for one listing, for the length of a transaction.
-create temporary table listing (
-    uri text primary key, etag text, object_version text, size_bytes bigint,
-    modified_at timestamptz
-) on commit drop
+-- A place for one listing. A source may name an object twice: what it says last counts.
+create temporary table if not exists listing (
+    place bigint generated always as identity, uri text, etag text, object_version text,
+    size_bytes bigint, modified_at timestamptz
+)
+
+-- name: create_difference
+-- A place for what the looks of this session found, by source.
+create temporary table if not exists difference (
+    source_id bigint, place bigint, change text, uri text, etag text, object_version text,
+    size_bytes bigint, modified_at timestamptz, document_id bigint, primary key (source_id, place)
+)
+
+-- name: clear_listing
+-- The listing was compared, or ended half-way.
+truncate listing
+
+-- name: clear_differences
+-- What an earlier look at the source found.
+delete from difference where source_id = %(source_id)s
 
 -- name: copy_listing
 -- Load the listing in one stream.
 copy listing (uri, etag, object_version, size_bytes, modified_at) from stdin
 
--- name: leave_out_erased
--- Documents erased on request are not seen again.
-delete from listing using erasure
-where erasure.collection_id = %(collection_id)s and erasure.uri_hash = sha256(convert_to(listing.uri, 'UTF8'))
+-- name: count_listed
+-- How many objects the listing names.
+select count(distinct uri) as objects from listing
 
--- name: diff
--- What differs between the listing and the manifest of one shard, a row per object. 'waiting' is
--- an object that could not be fetched, has not changed, and is not due for another try. What was
--- looked at or deleted after this listing began is newer than the listing and left alone.
--- Attachments, which no listing names, never vanish.
+-- name: insert_differences
+-- What differs between the listing and the manifest of one shard, a row per object, by kind and
+-- name. 'waiting' is an object that could not be fetched, has not changed, and is not due for
+-- another try. What was looked at or deleted after this listing began is newer than the listing and
+-- left alone. Attachments, which no listing names, never vanish. Documents erased on request are
+-- not seen again.
+insert into difference
+with named as (
+    select distinct on (uri) uri, etag, object_version, size_bytes, modified_at from listing
+    where not exists (
+        select from erasure where erasure.collection_id = %(collection_id)s
+            and erasure.uri_hash = sha256(convert_to(listing.uri, 'UTF8')))
+    order by uri, place desc
+), found as (
 select
     listing.uri, listing.etag, listing.object_version, listing.size_bytes, listing.modified_at,
     document.id as document_id,
@@ -35,7 +58,7 @@ select
             or document.size_bytes is distinct from listing.size_bytes then 'changed'
         else 'touched'
     end as change
-from listing
+from named as listing
 left join document on document.source_id = %(source_id)s and document.uri = listing.uri
 left join dead_letter as failed
     on failed.document_id = document.id and failed.stage = 'fetch' and failed.resolved_at is null
@@ -54,8 +77,24 @@ from document
 where document.source_id = %(source_id)s and document.shard = any(%(shards)s)
     and document.deleted_at is null and document.looked_at <= %(listed_at)s
     and document.parent_id is null
-    and not exists (select from listing where listing.uri = document.uri)
-order by 1
+    and not exists (select from named where named.uri = document.uri)
+)
+select %(source_id)s, row_number() over (
+        order by array_position(array['new', 'changed', 'touched', 'waiting', 'vanished'], change),
+        uri),
+    change, uri, etag, object_version, size_bytes, modified_at, document_id
+from found
+
+-- name: count_differences
+-- How many of each kind, and where they begin.
+select change, min(place) as first, count(*) as count from difference
+where source_id = %(source_id)s group by change
+
+-- name: differences
+-- Some of them, in order.
+select change, uri, etag, object_version, size_bytes, modified_at, document_id from difference
+where source_id = %(source_id)s and place >= %(first)s and place < %(end)s
+order by place
 
 -- name: count_documents
 -- Objects of one source and its shards that are not deleted (attachments are none).

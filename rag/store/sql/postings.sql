@@ -15,10 +15,22 @@ with dictionary as (
 select word, coalesce(forms[1], word) as lexeme from lexed
 where forms is null or cardinality(forms) > 0
 
+-- name: texts_to_publish
+-- The texts of documents that are likely published next, in the order of their slots.
+select cut_document.document_id, cut_document.chunk_set_id, chunk.context || chunk.text as text
+from cut_document join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
+where cut_document.document_id = any(%(ids)s)
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+order by cut_document.document_id, chunk.ordinal
+
+-- name: ready_sets
+-- The documents about to be published that have passages.
+select document_id, chunk_set_id from ready where chunk_count > 0
+
 -- name: ready_texts
 -- The texts of the documents about to be published, in the order of their slots.
-select ready.document_id, chunk.context || chunk.text as text
-from ready left join chunk on chunk.chunk_set_id = ready.chunk_set_id
+select ready.document_id, ready.chunk_set_id, chunk.context || chunk.text as text
+from ready join chunk on chunk.chunk_set_id = ready.chunk_set_id
 order by ready.document_id, chunk.ordinal
 
 -- name: create_segment
