@@ -7,6 +7,8 @@ sees to that), and its postings go when its segment merges, or by `purge`.
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -56,14 +58,14 @@ class Worded:
     def of(cls, rows: Iterable[Row]) -> Worded:
         """The words of rows with `document_id`, `chunk_set_id` and `text`."""
         passages = []
-        vocabulary: dict[str, int] = {}
+        vocabulary: defaultdict[str, int] = defaultdict(itertools.count().__next__)
         words: list[int] = []
         counts = []
         for row in rows:
             passages.append((row["document_id"], row["chunk_set_id"]))
             found = words_of(row["text"])
             counts.append(len(found))
-            words += [vocabulary.setdefault(word, len(vocabulary)) for word in found]
+            words += map(vocabulary.__getitem__, found)
         return cls(
             tuple(passages), tuple(vocabulary), np.array(words, np.int64),
             np.array(counts, np.int64),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rag.errors import PolicyError, UnavailableError
 from rag.ingest import attachments
 from rag.ingest.pipeline import STAGES
 from rag.ingest.register import register_documents
+from rag.ingest.spool import Spool
 from rag.parse.attachments import Attachment
 from rag.store import ledger, manifest, retention
 from rag.store.collections import find_collection
@@ -321,8 +324,7 @@ def test_an_object_that_is_named_like_an_attachment_is_left_alone(harness: Harne
 
 def test_a_full_spool_costs_a_second_look_and_no_attachment(harness: Harness) -> None:
     both(harness)
-    shop = harness.shop()
-    shop.spool.limit_bytes = 0
+    shop = replace(harness.shop(), spool=Spool(harness.folder / "spool", limit_bytes=0))
     for stage in STAGES.values():
         stage(shop, harness.shard)
     assert len(texts(harness)) == 3

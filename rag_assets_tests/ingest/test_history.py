@@ -198,9 +198,9 @@ def rewrite(patch: Patch, group: str, name: str, old: str, new: str = "") -> Non
 def no_compare_and_set(patch: Patch) -> None:
     """What a worker saw counts, however much later others looked."""
     looks = "and document.looked_at <= %(listed_at)s"
-    rewrite(patch, "manifest", "diff", looks)
-    rewrite(patch, "manifest", "diff", "greatest(document.looked_at, document.deleted_at)"
-            " <= %(listed_at)s and")  # fmt: skip
+    rewrite(patch, "manifest", "insert_differences", looks)
+    later = "greatest(document.looked_at, document.deleted_at) <= %(listed_at)s and"
+    rewrite(patch, "manifest", "insert_differences", later)
     rewrite(patch, "manifest", "overtaken", "> %(listed_at)s", "> %(listed_at)s and false")
     rewrite(patch, "manifest", "delete_documents", "and looked_at <= %(listed_at)s")
     rewrite(patch, "manifest", "still_vanished", "and looked_at <= %(listed_at)s")

@@ -154,7 +154,7 @@ def test_any_change_of_any_row_is_another_state(place: TablePlace) -> None:
 def test_a_key_that_repeats_is_refused(place: TablePlace) -> None:
     place.conn.execute("insert into article (name) values ('1'), ('1')")
     with pytest.raises(ConfigurationError, match="name") as caught:
-        place.source().list()
+        list(place.source().list())
     assert caught.value.code == "table_key_not_unique"
 
 
