@@ -22,12 +22,12 @@ PIP_INSTALL = ( $(PIP) $(1) $(CONSTRAINTS) 2>&1; echo $$? >$(VENV)/.status ) | t
 	{ echo "Cannot proceed: pip failed. The end of $(LOG):" >&2; tail -n 15 $(LOG) >&2; exit 1; }
 SAY := @printf '%s\n'
 
-.PHONY: help demo dev test check bench corpus docs clean install
+.PHONY: help demo dev test check bench bench-quick corpus docs clean install
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | \
-	awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+	awk -F ':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 demo: $(INSTALLED) ## From a bucket to cited passages, with the sample documents
 	@$(BIN)/rag demo
@@ -45,9 +45,13 @@ check: $(INSTALLED) ## Format, lint, types, imports and the fast tests: under a 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-bench: $(INSTALLED) ## Run the benchmarks of benchmarks/ again
-	$(BIN)/python -m benchmarks.main_job
-	$(BIN)/python -m benchmarks.embedding
+bench: $(INSTALLED) ## Every figure beside its goal and its peers, with a report: about 30 minutes
+	@$(call PIP_INSTALL,-e '.[bench]')
+	$(BIN)/python -m benchmarks
+
+bench-quick: $(INSTALLED) ## The same in small: about 5 minutes
+	@$(call PIP_INSTALL,-e '.[bench]')
+	$(BIN)/python -m benchmarks quick
 
 corpus: $(INSTALLED) ## Parse the shared document collection (RAG_TEST_DATA) and judge each end
 	$(BIN)/python -m benchmarks.corpus

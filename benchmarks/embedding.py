@@ -1,10 +1,11 @@
 """How fast the embedding engine is, against sentence-transformers and against the processor.
 
-    python benchmarks/embedding.py [--texts 128] [--rounds 5]
+    python -m benchmarks.embedding [--texts 128] [--rounds 5]
 
 Rounds are interleaved, so that other work on the machine disturbs all contenders alike; the ratio
 of each round is taken within the round. Texts are SciFact abstracts where RAG_TEST_DATA has them,
-else generated prose. Results go to benchmarks/results/embedding.json.
+else generated prose. Writes embedding.{json,md}. On a machine with other work
+the ratio of processor time is the safer one: threads that wait for each other lose more to others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
@@ -22,7 +22,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,14 +29,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.embed.engine import EmbeddingEngine, open_embedder
+from benchmarks.keeping import keep, machine, results_folder
+from benchmarks.matrix_peak import peak
+from rag.embed.engine import EmbeddingEngine, Precision, open_embedder
 from rag.embed.tokenizer import ModelTokenizer, bundled_model_folder
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "benchmarks" / "results" / "embedding.json"
 BASELINE = "sentence-transformers, defaults (fp32, batch 32)"
-PACKAGES = ("openvino", "torch", "sentence-transformers", "transformers", "tokenizers", "numpy")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 # multiplications and additions per token in the matrix products of the six layers
 PRODUCT_FLOP = 2 * 6 * (4 * 384 * 384 + 2 * 384 * 1536)
 ATTENTION_FLOP = 4 * 6 * 384  # per pair of tokens
@@ -89,24 +89,9 @@ def contenders(cache: Path) -> list[Contender]:
 
     engines = [
         Contender(f"engine, {precision}", open_embedder(MODEL, precision, cache, "cpu").embed)
-        for precision in ("fp32", "bf16", "int8")
+        for precision in PRECISIONS
     ]
     return [Contender(BASELINE, defaults), *engines]
-
-
-def gemm_peak(kind: str) -> float:
-    """The best rate of a matrix product of the model's shape, in GFLOP/s, with torch."""
-    import torch
-
-    dtype = getattr(torch, kind)
-    rows, weights = torch.ones(2048, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
-    flop = 2 * 2048 * 384 * 1536
-    best = 0.0
-    for _ in range(60):
-        started = time.perf_counter()
-        torch.nn.functional.linear(rows, weights)
-        best = max(best, flop / (time.perf_counter() - started) / 1e9)
-    return best
 
 
 def work(texts: list[str]) -> tuple[float, float]:
@@ -166,25 +151,9 @@ def row(contender: Contender, baseline: Contender, texts: int, gflop: float) -> 
         "ratio_spread": [min(ratios), max(ratios)],
         "ratio_best_rounds": min(baseline.seconds) / min(contender.seconds),
         "cpu_ratio": median(cpu),
-        "gflops_best": gflop / min(contender.seconds),
+        "gflop_per_cpu_s": gflop / min(contender.cpu_seconds),
         "cosine_min": float(cosine.min()),
         "cosine_mean": float(cosine.mean()),
-    }
-
-
-def machine() -> dict[str, Any]:
-    info = (
-        Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    )
-    names = [line.split(":")[1].strip() for line in info.splitlines() if "model name" in line]
-    wanted = ("avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "instructions": [flag for flag in wanted if flag in info],
-        "load_average": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
     }
 
 
@@ -192,20 +161,20 @@ def measure(count: int, rounds: int, cache: Path) -> dict[str, Any]:
     name, texts = corpus(count)
     tokens, gflop = work(texts)
     runners = contenders(cache)
-    peaks: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    peaks: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     for runner in runners:  # warm: conversion, kernels and caches are not what is compared
         runner.embed(texts[: max(8, count // 4)])
     for number in range(rounds):
         for runner in runners[number % 4 :] + runners[: number % 4]:
             runner.run(texts)
         for kind, found in peaks.items():
-            found.append(gemm_peak(kind))
+            found.append(peak(kind))
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "corpus": {"name": name, "texts": len(texts), "tokens_per_text": tokens},
         "rounds": rounds,
-        "gemm_peak_gflops": {kind: max(found) for kind, found in peaks.items()},
+        "peak_gflop_per_cpu_s": {kind: max(found) for kind, found in peaks.items()},
         "contenders": [row(runner, runners[0], len(texts), gflop) for runner in runners],
         "cold_start": {kind: cold_start(kind, cache) for kind in ("bf16", "int8")},
         "query_ms": {
@@ -218,28 +187,29 @@ def measure(count: int, rounds: int, cache: Path) -> dict[str, Any]:
 def report(result: dict[str, Any]) -> str:
     """The result as Markdown."""
     machine, corpus = result["machine"], result["corpus"]
-    peaks = result["gemm_peak_gflops"]
+    peaks = result["peak_gflop_per_cpu_s"]
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, {', '.join(machine['instructions'])}; "
         f"load average {machine['load_average']:.1f}. "
         + ", ".join(f"{name} {number}" for name, number in machine["packages"].items()),
         "",
         f"{corpus['texts']} {corpus['name']} of {corpus['tokens_per_text']:.0f} tokens, "
-        f"{result['rounds']} interleaved rounds. Measured peak of matrix products: fp32 "
-        f"{peaks['float32']:.0f}, bf16 {peaks['bfloat16']:.0f} GFLOP/s.",
+        f"{result['rounds']} interleaved rounds. Measured peak of matrix products: "
+        + ", ".join(f"{kind} {peaks[kind]:.0f}" for kind in PRECISIONS)
+        + " GFLOP per processor second.",
         "",
         "| contender | chunks/s, median (best) | ratio (spread) | ratio in processor time | "
         "share of the peak | cosine to fp32, least (mean) |",
         "|---|---|---|---|---|---|",
     ]
     for entry in result["contenders"]:
-        is_fp32 = "fp32" in entry["name"]
-        share = entry["gflops_best"] / peaks["float32" if is_fp32 else "bfloat16"]
+        kind = next(kind for kind in PRECISIONS if kind in entry["name"])
+        share = entry["gflop_per_cpu_s"] / peaks[kind]
         low, high = entry["ratio_spread"]
         lines.append(
             f"| {entry['name']} | {entry['chunks_per_s']:.1f} ({entry['chunks_per_s_best']:.1f}) | "
             f"{entry['ratio']:.2f} ({low:.2f}-{high:.2f}) | {entry['cpu_ratio']:.2f} | "
-            f"{share:.0%} of {'fp32' if is_fp32 else 'bf16'} | "
+            f"{share:.0%} of {kind} | "
             f"{entry['cosine_min']:.5f} ({entry['cosine_mean']:.5f}) |"
         )
     lines.append("")
@@ -259,8 +229,8 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         result = measure(given.texts, given.rounds, Path(cache))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep("embedding", result)
+    (results_folder() / "embedding.md").write_text(report(result) + "\n", encoding="utf-8")
     print(report(result))
 
 

@@ -1,5 +1,5 @@
-"""The main job's first figures: start-up of the command, seconds per stage of the demo, and the
-time from an object's put to its first hit, through the real sensor, daemon and run workers.
+"""The main job's figures: seconds per stage of the demo, and the time from an object's put to its
+first hit, through the real sensor, daemon and run workers.
 
 Run: python -m benchmarks.main_job [--puts 10]. Writes benchmarks/results/main_job.{json,md}.
 """
@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.keeping import keep, results_folder
 from rag.cli import samples
 from rag.cli.backend import Backend
 from rag.cli.binding import find_or_create
@@ -28,22 +29,10 @@ from rag.settings import Settings
 from rag.store import collections
 from rag.store.database import connect
 
-RESULTS = Path(__file__).parent / "results"
 PAGE = (
     "# Notice {n}\n\nThe lift attendant on duty at station {n} reports wind, rime and visibility "
     "before the first cabin leaves. Code {code} marks the entry in the log.\n\n" * 6
 )
-
-
-def start_up(rounds: int) -> list[float]:
-    """Wall seconds of `rag --help`, each in a new process."""
-    command = [str(Path(sys.executable).parent / "rag"), "--help"]
-    times = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - started)
-    return times
 
 
 def put_to_searchable(backend: Backend, puts: int) -> list[float]:
@@ -94,30 +83,26 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--puts", type=int, default=10)
     puts = arguments.parse_args().puts
-    help_s = start_up(7)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RAG_HOME"] = folder
         stages = demo_stages(Path(folder))
         settings = Settings()
         with running_platform(settings) as (endpoints, _), connect(endpoints.database_url) as conn:
             put_s = put_to_searchable(Backend(settings, endpoints, conn), puts)
-    write(help_s, stages, put_s)
+    write(stages, put_s)
 
 
-def write(help_s: list[float], stages: dict[str, float], put_s: list[float]) -> None:
+def write(stages: dict[str, float], put_s: list[float]) -> None:
     """Keep the figures as JSON and as a page."""
-    RESULTS.mkdir(exist_ok=True)
     figures = {
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
-        "help_s": help_s,
         "demo_stage_s": stages,
         "put_to_searchable_s": put_s,
     }
-    (RESULTS / "main_job.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    keep("main_job", figures)
     p95 = sorted(put_s)[round(0.95 * (len(put_s) - 1))]
     rows = [
-        ("`rag --help`", f"{statistics.median(help_s):.2f} s (median of {len(help_s)})"),
         (
             "put to searchable",
             f"p50 {statistics.median(put_s):.1f} s, p95 {p95:.1f} s"
@@ -135,7 +120,7 @@ def write(help_s: list[float], stages: dict[str, float], put_s: list[float]) -> 
     ]
     page += [f"| {what} | {figure} |" for what, figure in rows]
     page += ["", f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end."]
-    (RESULTS / "main_job.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    (results_folder() / "main_job.md").write_text("\n".join(page) + "\n", encoding="utf-8")
     print("\n".join(page))
 
 

@@ -45,6 +45,9 @@ class ApiSettings(BaseSettings):
     api_body_timeout_s: PositiveFloat = Field(
         30.0, description="Seconds without a byte after which a request's body is given up."
     )
+    api_index_memory_mb: PositiveInt = Field(
+        128, description="Most of the word index that the service keeps in memory, in MB."
+    )
     api_shutdown_s: PositiveInt = Field(
         20, description="Seconds that requests in progress are given when the service stops."
     )

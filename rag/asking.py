@@ -3,24 +3,27 @@ by now: a question is never compared with another model's vectors, and a swap is
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
 
-from psycopg import IsolationLevel
-from psycopg.pq import TransactionStatus
+import numpy as np
+from numpy.typing import NDArray
 
-from rag.errors import UnavailableError
-from rag.model import CollectionName
 from rag.ports import Embedder, Reranker
 from rag.recipe import Recipe, under
-from rag.search import SearchRequest, SearchResult, check_query, found_by
+from rag.search import SearchRequest, SearchResult, check_query, look, moving, outline_of
 from rag.settings import Settings
-from rag.store import generations
+from rag.store import lookup
 from rag.store.database import Connection
+from rag.store.memory import Memory
 
 _TRIES = 5
+
+Reading = Callable[[str], AbstractContextManager[Connection]]
 
 
 @dataclass(slots=True)
@@ -42,56 +45,79 @@ class Embedders:
             return self._opened[key]
 
 
-class LiveEngine(NamedTuple):
-    """The generation that is live, and the engine it is asked with."""
+class Finding(NamedTuple):
+    """What was found, and how long the question's vector and the search took."""
 
-    generation: int | None
-    embedder: Embedder
+    result: SearchResult
+    encode_ms: float
+    search_ms: float
 
 
-def live_engine(conn: Connection, embedders: Embedders, name: CollectionName) -> LiveEngine:
-    """What searches of the collection read now. Raises NotFoundError (`collection_not_found`)."""
-    live = generations.live(conn, name)
-    return LiveEngine(live.id, embedders.of(live.recipe))
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Searches what is live, for every skin of the product."""
+
+    embedders: Embedders
+    reranker: Reranker | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    def find(
+        self, reading: Reading, request: SearchRequest, *, is_compared: bool = False
+    ) -> Finding:
+        """What the request finds in the generation that is live, its vector made here by that
+        generation's model; `is_compared`: also where words alone are searched, for the hits'
+        similarities. `reading` opens a transaction on one namespace, never held while a model
+        works.
+
+        Raises as `rag.search.found_by`, ConfigurationError (`empty_query`), and UnavailableError
+        (`index_moving`) when the live generation changed again and again."""
+        check_query(request.query)
+        vectors: dict[int, NDArray[np.float32]] | None = None
+        if request.mode != "bm25" or is_compared:
+            vectors = {}
+        encode_ms = 0.0
+        started = time.perf_counter()
+        for _ in range(_TRIES):
+            if vectors is not None:
+                asked = time.perf_counter()
+                self._encode(reading, request, vectors)
+                encode_ms += (time.perf_counter() - asked) * 1000
+            is_reranked = self.reranker is not None
+            with reading(request.name.namespace) as conn:
+                seen = look(conn, request, self.memory, vectors=vectors, is_reranked=is_reranked)
+            if seen is not None:
+                result = seen.result(request, self.reranker)
+                spent_ms = (time.perf_counter() - started) * 1000
+                return Finding(result, encode_ms, spent_ms - encode_ms)
+        raise moving(request.name)
+
+    def _encode(
+        self, reading: Reading, request: SearchRequest, vectors: dict[int, NDArray[np.float32]]
+    ) -> None:
+        """Add the question's vector under the model of what was live when we looked last."""
+        outline = self.memory.outline(request.name)
+        if outline is None:
+            with reading(request.name.namespace) as conn:
+                outline = outline_of(conn, request.name, self.memory)
+        generation = outline.generation_id or 0
+        if generation not in vectors:
+            vectors[generation] = self.embedders.of(outline.recipe).embed_query(request.query)
 
 
 def search_live(
     conn: Connection, embedders: Embedders, request: SearchRequest, reranker: Reranker | None = None
 ) -> SearchResult:
-    """What the request finds in the generation that is live, its vector made here by that
-    generation's model. Raises as `rag.search.search`, and UnavailableError (`generation_moving`)
-    when the live generation changed again and again."""
-    check_query(request.query)
-    for _ in range(_TRIES):
-        seen = generations.live(conn, request.name)
-        if request.mode != "bm25":
-            vector = embedders.of(seen.recipe).embed_query(request.query)
-            request = replace(request, vector=vector)
-        with _snapshot(conn):
-            if generations.live(conn, request.name).id == seen.id:
-                return found_by(conn, request, reranker)
-    raise UnavailableError(
-        f"The live generation of {request.name} changed {_TRIES} times during one search: try "
-        "again.",
-        code="generation_moving",
-    )
+    """What the request finds in the generation that is live, on one connection, with nothing
+    remembered of it. Raises as `Finder.find`."""
+    return Finder(embedders, reranker).find(on(conn), request).result
 
 
-class _snapshot:
-    """A transaction that sees one moment: the pointer it reads is the one it searches by. Inside an
-    open transaction, that one."""
+def on(conn: Connection) -> Reading:
+    """Transactions of one connection that sees every namespace."""
 
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self._is_ours = conn.info.transaction_status == TransactionStatus.IDLE
-        self._transaction = conn.transaction()
+    @contextmanager
+    def reading(namespace: str) -> Iterator[Connection]:  # noqa: ARG001 - it sees all of them
+        with lookup.reading(conn):
+            yield conn
 
-    def __enter__(self) -> None:
-        if self._is_ours:
-            self._conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        self._transaction.__enter__()
-
-    def __exit__(self, *raised: object) -> None:
-        self._transaction.__exit__(*raised)  # type: ignore[arg-type]
-        if self._is_ours:
-            self._conn.set_isolation_level(None)
+    return reading

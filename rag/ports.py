@@ -56,13 +56,15 @@ class FileLimits:
 @dataclass(frozen=True, slots=True)
 class ParseJob:
     """One file to parse. `name` (never used as a path) is only a hint and a label; `passwords` are
-    tried on an encrypted file; without `limits` the parser's own hold."""
+    tried on an encrypted file; without `limits` the parser's own hold. `on_page` hears (page,
+    pages) a few times a second where the format has pages, in the thread that asks for outcomes."""
 
     key: int
     path: Path
     name: str
     passwords: tuple[str, ...] = field(default=(), repr=False)
     limits: FileLimits | None = None
+    on_page: Callable[[int, int], None] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,33 +42,68 @@ class Scored:
     score: float
 
 
+class Gains(NamedTuple):
+    """What one word adds to the scores of rows: their places, laid end to end, and how much."""
+
+    slots: NDArray[np.intp]
+    scores: NDArray[np.float64]
+
+
+class Layout:
+    """The slots of one generation's segments laid end to end, and what of them is live: only that
+    counts."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.base = _bases(segments)
+        self.slots = sum(segment.slots for segment in segments)
+        self.rows = sum(segment.rows for segment in segments)
+        words = sum(segment.words for segment in segments)
+        self._mean_length = max(words / self.rows, 1.0) if self.rows else 1.0
+        dead = {segment.id: segment.dead for segment in segments}
+        self._live = ~self.mask(dead) if any(dead.values()) else None
+
+    def gains(self, parts: Sequence[tuple[int, bytes]]) -> Gains:
+        """What a word adds, of its postings by segment (BM25 in Lucene's form)."""
+        known = [(segment, data) for segment, data in parts if segment in self.base]
+        entries = np.frombuffer(b"".join(data for _, data in known), ENTRY)
+        counts = [len(data) // ENTRY.itemsize for _, data in known]
+        slots = entries["slot"].astype(np.intp)
+        slots += np.repeat(np.array([self.base[segment] for segment, _ in known], np.intp), counts)
+        if self._live is not None:
+            is_live = self._live[slots]
+            slots, entries = slots[is_live], entries[is_live]
+        idf = math.log1p((self.rows - len(slots) + 0.5) / (len(slots) + 0.5))
+        times = entries["times"].astype(np.float64)
+        norm = K1 * (1 - B) + (K1 * B / self._mean_length) * entries["length"]
+        return Gains(slots, (idf * (K1 + 1)) * times / (times + norm))
+
+    def mask(self, spans: Mapping[int, Spans]) -> NDArray[np.bool_]:
+        """A flag per slot, true within the spans."""
+        found = np.zeros(self.slots, np.bool_)
+        for segment, ranges in spans.items():
+            base = self.base.get(segment)
+            if base is not None:
+                for first, end in ranges:
+                    found[base + first : base + end] = True
+        return found
+
+
 class Bm25:
-    """The BM25 scores (Lucene's form) of all rows of one generation for one question. Only what is
-    live counts."""
+    """The BM25 scores of all live rows of one generation for one question."""
 
     def __init__(
-        self,
-        segments: Iterable[Segment],
-        postings: Mapping[str, Sequence[tuple[int, bytes]]],
-        permitted: Mapping[int, Spans] | None = None,
+        self, layout: Layout, gains: Iterable[Gains], permitted: Mapping[int, Spans] | None = None
     ) -> None:
-        """`postings` are (segment, entries) by word; `permitted` says which slots may be found; it
-        changes no word's weight."""
-        self._segments = list(segments)
-        self._base = _bases(self._segments)
-        self._slots = sum(segment.slots for segment in self._segments)
-        self._rows = sum(segment.rows for segment in self._segments)
-        words = sum(segment.words for segment in self._segments)
-        self._mean_length = max(words / self._rows, 1.0) if self._rows else 1.0
-        self._live = self._mask(
-            {segment.id: segment.dead for segment in self._segments}, start=True
-        )
-        self._scores = np.zeros(self._slots, np.float64)
-        for parts in postings.values():
-            self._add(self._scores, parts)
-        for allowed in (self._live, None if permitted is None else self._mask(permitted)):
-            if allowed is not None:
-                self._scores[~allowed] = 0.0
+        """`gains` are those of its words; `permitted` says which slots may be found; it changes no
+        word's weight."""
+        words = list(gains)
+        self._base, self._slots = layout.base, layout.slots
+        self._scores = np.zeros(layout.slots, np.float64)
+        self._slots_of_words = sorted((word.slots for word in words), key=len)
+        for slots, scores in words:
+            self._scores[slots] += scores  # a word stands once for a row
+        if permitted is not None:
+            self._scores[~layout.mask(permitted)] = 0.0
 
     def best(self, depth: int) -> list[Scored]:
         """The `depth` best rows that hold a word of the question."""
@@ -80,35 +116,17 @@ class Bm25:
         at = self._base.get(segment, self._slots) + slot
         return float(self._scores[at]) if at < self._slots else 0.0
 
-    def _add(self, scores: NDArray[np.float64], parts: Sequence[tuple[int, bytes]]) -> None:
-        known = [(segment, data) for segment, data in parts if segment in self._base]
-        if not known:
-            return
-        entries = np.frombuffer(b"".join(data for _, data in known), ENTRY)
-        slots = entries["slot"].astype(np.int64)
-        if len(self._base) > 1:
-            counts = [len(data) // ENTRY.itemsize for _, data in known]
-            slots += np.repeat([self._base[segment] for segment, _ in known], counts)
-        rows = len(slots) if self._live is None else int(np.count_nonzero(self._live[slots]))
-        idf = math.log1p((self._rows - rows + 0.5) / (rows + 0.5))
-        times = entries["times"].astype(np.float64)
-        norm = K1 * (1 - B) + (K1 * B / self._mean_length) * entries["length"]
-        scores[slots] += (idf * (K1 + 1)) * times / (times + norm)
-
-    def _mask(self, spans: Mapping[int, Spans], *, start: bool = False) -> NDArray[np.bool_] | None:
-        """A flag per slot: `start`, and the contrary within the spans; None when all are true."""
-        if start and not any(spans.values()):
-            return None
-        found = np.full(self._slots, start)
-        for segment, ranges in spans.items():
-            base = self._base.get(segment)
-            if base is not None:
-                for first, end in ranges:
-                    found[base + first : base + end] = not start
-        return found
+    def _least(self, depth: int) -> float:
+        """A score that at least `depth` rows reach: the rows of a rare word show it, and most rows
+        of the frequent ones need not be looked at. 0 when no word has so many."""
+        for slots in self._slots_of_words:
+            if len(slots) >= depth:
+                return float(np.partition(self._scores[slots], -depth)[-depth])
+        return 0.0
 
     def _top(self, scores: NDArray[np.float64], depth: int) -> list[Scored]:
-        found = np.flatnonzero(scores)
+        least = self._least(depth)
+        found = np.flatnonzero(scores >= least if least > 0 else scores)
         if len(found) > depth:
             found = found[np.argpartition(scores[found], -depth)[-depth:]]
         order = found[np.lexsort((found, -scores[found]))]

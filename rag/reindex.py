@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from rag.model import CollectionName, Shard
-from rag.schedules import Rhythm, due_at
+from rag.schedules import Kind, Rhythm, due_at
 
 if TYPE_CHECKING:
     from rag.settings import Settings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 DAY_S = 86_400.0
 TRIES = 3  # of a scheduled run, the retries a minute, then two minutes after a failure
 _CONFIGURATION = "configuration:"
+_BY_TIME: Mapping[Kind, str] = {"ingest": "schedule:", "evaluation": "evaluation:"}
 RunState = Literal["under way", "succeeded", "failed", "unknown"]
 
 
@@ -33,6 +34,7 @@ class Cause:
     reason: str
     most: int
     cool_down_s: float
+    kind: Kind = "ingest"
 
 
 def may_ask(cause: Cause, times: int, last_at: datetime | None, now: datetime) -> bool:
@@ -85,7 +87,12 @@ def schedule_due(row: Row, now: datetime) -> str | None:
     """The name of the cause when the schedule's time has come."""
     rhythm = Rhythm(row["every_days"], row["cron"])
     due = due_at(rhythm, row["last_run_at"], row["created_at"])
-    return f"schedule:{due:%Y-%m-%dT%H:%M:%S}" if due <= now else None
+    return f"{_BY_TIME[row['kind']]}{due:%Y-%m-%dT%H:%M:%S}" if due <= now else None
+
+
+def kind_of(cause: str) -> Kind:
+    """What a run for that cause does."""
+    return "evaluation" if cause.startswith(_BY_TIME["evaluation"]) else "ingest"
 
 
 def ask(
@@ -98,7 +105,7 @@ def ask(
     times, last_at = schedules.requests_of_cause(conn, collection.id, cause.shard.index, cause.name)
     if not may_ask(cause, times, last_at, now):
         return "waits"
-    if cause.reason and budget:
+    if cause.reason and budget and cause.kind == "ingest":
         since = now - timedelta(seconds=DAY_S)
         if schedules.embeddings_since(conn, collection.id, since) >= budget:
             return "budget"

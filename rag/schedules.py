@@ -1,5 +1,5 @@
-"""When collections are run by time: every so many days or by cron, and the scheduler file of other
-systems. Pure but for the import of a file."""
+"""When collections are run or evaluated by time: every so many days or by cron, and the scheduler
+file of other systems. Pure but for the import of a file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from rag.errors import ConfigurationError, NotFoundError
 from rag.model import CollectionName
 
+# what is done by time: a run of ingest, or an evaluation of what is live
+Kind = Literal["ingest", "evaluation"]
 _LEAST_DAYS = 1 / 1440  # a minute
 
 

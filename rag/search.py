@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Literal
@@ -11,32 +12,40 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.errors import ConfigurationError, NotFoundError
+from rag.errors import ConfigurationError, NotFoundError, UnavailableError
 from rag.model import CollectionName, Hit
 from rag.ports import Embedder, Reranker
-from rag.ranking import Ranked, fuse_by_rank, fuse_by_score, ranked
+from rag.ranking import Place, Ranked, Scored, fuse_by_rank, fuse_by_score, ranked
 from rag.store import lookup
 from rag.store.database import Connection, Row
 from rag.store.filters import NO_FILTERS, Filters
-from rag.store.lookup import View, Wanted
+from rag.store.lookup import Findable, Near, Scope, View
+from rag.store.memory import Memory, Outline
 
 Mode = Literal["hybrid", "rrf", "dense", "bm25"]
+
+# a question's vector under the model of each generation that was met
+Vectors = Mapping[int, NDArray[np.float32]]
 
 # how far each list goes before fusion, at least; deeper lists change the first ten hardly
 MIN_DEPTH = 50
 # how many of the fused list a reranker reads
 RERANKED = 30
 _ROUNDS = 4
+# how often an index may turn out to have changed since we looked
+_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """Hits of one generation. `as_of` is the newest publication among them; without hits, the
-    generation's."""
+    generation's. `similarities` are the hits' cosine similarities to the question, by document id
+    and ordinal, where it had a vector."""
 
     generation: int | None
     as_of: datetime | None
     hits: tuple[Hit, ...]
+    similarities: Mapping[tuple[int, int], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,60 +112,150 @@ def check_query(query: str) -> None:
 def found_by(
     conn: Connection, request: SearchRequest, reranker: Reranker | None = None
 ) -> SearchResult:
-    """What a prepared request finds. Raises NotFoundError (`collection_not_found`), and what the
-    reranker raises."""
+    """What a prepared request finds. Raises NotFoundError (`collection_not_found`),
+    UnavailableError (`index_moving`) and what the reranker raises."""
     with lookup.reading(conn):
-        limit = max(request.k, RERANKED) if reranker else request.k
-        hits, seen, rows = _hits(conn, request, limit)
-        as_of = _as_of(conn, seen, rows)
-    if reranker and hits:
-        hits = _reranked(reranker, request.query, hits)[: request.k]
-    return SearchResult(seen.generation_id, as_of, tuple(hits))
+        seen = look(conn, request, Memory(), is_reranked=reranker is not None)
+    assert seen is not None, "its own vector is right for any generation"
+    return seen.result(request, reranker)
 
 
-def _hits(
-    conn: Connection, request: SearchRequest, limit: int
-) -> tuple[list[Hit], View, list[Row]]:
-    """Hits, what they were found in, and their rows. Looks again, further down the lists, while a
-    cap on passages of one document leaves too few, or when a publish moved rows meanwhile."""
-    depth = max(MIN_DEPTH, 5 * limit)
-    for _ in range(_ROUNDS):
-        seen = _view(conn, request)
-        found, is_all = _ranked(conn, seen, request, depth)
-        rows = _passages(conn, request, found, limit)
-        is_whole = not found or (bool(rows) and rows[0]["resolved"] == len(found))
-        if is_whole and (is_all or len(rows) >= limit):
-            break
-        depth *= 4
-    return [_hit(row, found[row["position"]][2]) for row in rows], seen, rows
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a request finds, ranked; the texts are on their way and come with the end of the
+    transaction."""
+
+    generation: int | None
+    best: Ranked
+    rows: Mapping[Place, tuple[int, int]]
+    near: Mapping[Place, float]
+    texts: lookup.Cursor | None
+    last_published: lookup.Cursor | None
+
+    def result(self, request: SearchRequest, reranker: Reranker | None) -> SearchResult:
+        """The same as hits. To be asked for when the transaction is over; raises what the reranker
+        raises."""
+        texts = {(row["document_id"], row["ordinal"]): row for row in self.texts or ()}
+        held = [(item, texts[at]) for item in self.best if (at := self.rows[item[0]]) in texts]
+        hits = [_hit(row, score, ranks) for (_, score, ranks), row in held]
+        if reranker and hits:
+            hits = _reranked(reranker, request.query, hits)[: request.k]
+        return SearchResult(
+            generation=self.generation,
+            as_of=self._as_of([row for _, row in held]),
+            hits=tuple(hits),
+            similarities={
+                self.rows[place]: self.near[place]
+                for place, _, _ in self.best
+                if place in self.near
+            },
+        )
+
+    def _as_of(self, rows: Sequence[Row]) -> datetime | None:
+        if rows:
+            newest: datetime = max(row["published_at"] for row in rows)
+            return newest
+        last = self.last_published.fetchone() if self.last_published else None
+        return last["published_at"] if last else None
 
 
-def _view(conn: Connection, request: SearchRequest) -> View:
-    words = None if request.mode == "dense" else request.query
-    seen = lookup.view(
-        conn, request.name, words, request.filters, request.principals, request.generation
-    )
-    if seen is None:
+def look(
+    conn: Connection,
+    request: SearchRequest,
+    memory: Memory,
+    *,
+    vectors: Vectors | None = None,
+    is_reranked: bool = False,
+) -> Look | None:
+    """What a prepared request finds, within an open transaction. With `vectors`, its vector is that
+    of the generation that is live; None when there is none of that. Ranked in one exchange with the
+    database when the memory holds what the question's words need. Raises as `found_by`, but for the
+    reranker."""
+    limit = max(request.k, RERANKED) if is_reranked else request.k
+    scope = Scope(request.name, request.filters, request.principals, request.generation)
+    outline = memory.outline(request.name) if request.generation is None else None
+    for _ in range(_LOOKS):
+        outline = outline or outline_of(conn, scope.name, memory, scope.generation)
+        if vectors is not None:
+            if (outline.generation_id or 0) not in vectors:
+                return None
+            request = replace(request, vector=vectors[outline.generation_id or 0])
+        words = None if request.mode == "dense" else request.query
+        seen = lookup.view_of(conn, scope, outline, words, memory)
+        found, best = _ranked(conn, scope, request, seen, limit)
+        if found.outline == outline:
+            return _looked(conn, request, seen, found, best)
+        outline = found.outline
+        if scope.generation is None:
+            memory.keep_outline(scope.name, outline)
+    raise moving(request.name)
+
+
+def _looked(
+    conn: Connection, request: SearchRequest, seen: View, found: Findable, best: Ranked
+) -> Look:
+    generation = seen.generation_id
+    texts = last = None
+    if best:
+        places = [found.rows[place] for place, _, _ in best]
+        texts = lookup.passages(conn, seen, places, request.neighbors)
+    elif generation is not None:
+        last = lookup.last_published(conn, generation)
+    return Look(generation, best, found.rows, found.near.similarities, texts, last)
+
+
+def outline_of(
+    conn: Connection, name: CollectionName, memory: Memory, generation: int | None = None
+) -> Outline:
+    """What the collection's index is made of now, remembered. Raises NotFoundError
+    (`collection_not_found`)."""
+    found = lookup.outline(conn, name, generation)
+    if generation is None:
+        memory.keep_outline(name, found)
+    if found is None:
         raise NotFoundError(
-            f"There is no collection {request.name}: `rag collection list` shows those there are.",
+            f"There is no collection {name}: `rag collection list` shows those there are.",
             code="collection_not_found",
         )
-    return seen
+    return found
+
+
+def moving(name: CollectionName) -> UnavailableError:
+    """The index changed again and again during one search."""
+    return UnavailableError(
+        f"The index of {name} changed again and again during one search: try again.",
+        code="index_moving",
+    )
 
 
 def _ranked(
-    conn: Connection, seen: View, request: SearchRequest, depth: int
+    conn: Connection, scope: Scope, request: SearchRequest, seen: View, limit: int
+) -> tuple[Findable, Ranked]:
+    """What may be found, and the `limit` best of it. Looks further down the lists while a cap on
+    passages of one document leaves too few."""
+    depth = max(MIN_DEPTH, 5 * limit)
+    for _ in range(_ROUNDS):
+        by_words = [] if request.mode == "dense" else seen.bm25.best(depth)
+        places = [item.place for item in by_words]
+        by_vector = 0 if request.mode == "bm25" else depth
+        found = lookup.findable(conn, scope, seen, request.vector, by_vector, places)
+        if found.outline != seen.outline:
+            return found, []
+        fused, is_all = _fused(seen, request, found.near, by_words, depth)
+        best = _best(fused, found.rows, request.max_per_document)[:limit]
+        if is_all or len(best) >= limit:
+            break
+        depth *= 4
+    return found, best
+
+
+def _fused(
+    seen: View, request: SearchRequest, near: Near, by_words: list[Scored], depth: int
 ) -> tuple[Ranked, bool]:
     """The fused list, and whether going further down would add nothing to it."""
-    by_words = [] if request.mode == "dense" else seen.bm25.best(depth)
-    near = lookup.Near([], {})
-    if request.mode != "bm25":
-        assert request.vector is not None
-        others = [item.place for item in by_words] if request.mode == "hybrid" else []
-        near = lookup.nearest(conn, seen, request.vector, depth, others)
     lists = {"dense": near.best, "bm25": by_words}
     if request.mode == "hybrid":
-        known = {**near.others} | {item.place: item.score for item in near.best}
+        known = near.similarities
         fused = fuse_by_score(
             lists, {"dense": lambda place: known.get(place, 0.0), "bm25": seen.bm25.score}
         )
@@ -170,21 +269,20 @@ def _ranked(
     return kept, is_all or len(kept) < len(fused)
 
 
-def _passages(conn: Connection, request: SearchRequest, found: Ranked, limit: int) -> list[Row]:
-    if not found:
-        return []
-    wanted = Wanted(limit, request.max_per_document, request.neighbors)
-    return lookup.passages(conn, [(place, score) for place, score, _ in found], wanted)
-
-
-def _as_of(conn: Connection, seen: View, rows: Sequence[Row]) -> datetime | None:
-    if rows:
-        newest: datetime = max(row["published_at"] for row in rows)
-        return newest
-    if seen.generation_id is None:
-        return None
-    row = lookup.last_published(conn, seen.generation_id)
-    return row["published_at"] if row else None
+def _best(fused: Ranked, rows: Mapping[Place, tuple[int, int]], most: int | None) -> Ranked:
+    """Best first, at most so many of one document."""
+    held = [item for item in fused if item[0] in rows]
+    held.sort(key=lambda item: (-item[1], rows[item[0]]))
+    if most is None:
+        return held
+    counts: Counter[int] = Counter()
+    best: Ranked = []
+    for item in held:
+        document, _ = rows[item[0]]
+        counts[document] += 1
+        if counts[document] <= most:
+            best.append(item)
+    return best
 
 
 def _reranked(reranker: Reranker, query: str, hits: Sequence[Hit]) -> list[Hit]:
@@ -196,7 +294,7 @@ def _reranked(reranker: Reranker, query: str, hits: Sequence[Hit]) -> list[Hit]:
     ]
 
 
-def _hit(row: Row, ranks: dict[str, int]) -> Hit:
+def _hit(row: Row, score: float, ranks: dict[str, int]) -> Hit:
     return Hit(
         document=PurePosixPath(row["uri"]).name,
         uri=row["uri"],
@@ -204,7 +302,7 @@ def _hit(row: Row, ranks: dict[str, int]) -> Hit:
         page=row["page_first"],
         heading=" > ".join(row["headings"]),
         text=row["text"],
-        score=float(row["score"]),
+        score=score,
         ranks=ranks,
         ordinal=row["ordinal"],
         document_id=row["document_id"],

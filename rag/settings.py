@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import (
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -113,6 +114,16 @@ class Settings(ApiSettings, WatchSettings):
     parse_memory_bytes: PositiveInt = Field(
         2048 * MIB, description="Memory one parser process may use."
     )
+    executor: Literal["local", "ray"] = Field(
+        "local",
+        description="Where files are parsed and texts embedded: in processes of this machine "
+        "(local), or on a Ray cluster (ray, the extra rag-assets[ray]). The results are the same.",
+    )
+    ray_address: str | None = Field(
+        None,
+        description="The Ray cluster, such as 10.0.0.5:6379, or auto for the one this machine is "
+        "part of. Unset: one of its own on this machine for each process, to try it out.",
+    )
     layout_models: Path | None = Field(
         None,
         description="Folder with docling's layout and table models. Unset: PDFs are read by "
@@ -185,6 +196,11 @@ class Settings(ApiSettings, WatchSettings):
         description="Seconds for which parsed text, chunks, vectors and retired generations that "
         "nothing uses are kept, for roll-backs and re-creations; then `rag sweep`, or the daily "
         "schedule, removes them.",
+    )
+    query_retention_days: NonNegativeFloat = Field(
+        0.0,
+        description="Days for which questions and their answers are logged; then the daily "
+        "schedule removes them, but for those with feedback. 0 keeps them.",
     )
     own_partition_rows: PositiveInt = Field(
         20_000,

@@ -11,6 +11,11 @@ from rag.alert_route import AlertRoute
 class WatchSettings(BaseSettings):
     """What of the platform's settings says when to worry, whom to tell and when to act."""
 
+    watch_interval_s: PositiveInt = Field(
+        30,
+        description="Seconds between two looks of the sensors for freshness, requested runs and "
+        "alerts.",
+    )
     freshness_warn_s: PositiveFloat = Field(
         7_200.0,
         description="Seconds a change may wait for search, or a source for a look, before the "

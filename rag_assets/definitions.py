@@ -12,7 +12,7 @@ from rag_assets.assets import INGEST_ASSETS
 from rag_assets.checks import ingest_checks
 from rag_assets.code_versions import code_versions
 from rag_assets.drift import drift_checks
-from rag_assets.evaluation import evaluate, evaluation
+from rag_assets.evaluation import evaluate, evaluation, quality_check
 from rag_assets.generations import GENERATION_JOBS, gate_check
 from rag_assets.jobs import ingest, inspection
 from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
@@ -53,7 +53,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
             *USAGE_ASSETS,
             evaluation,
         ],
-        asset_checks=[*ingest_checks(), *drift_checks(), gate_check()],
+        asset_checks=[*ingest_checks(), *drift_checks(), gate_check(), quality_check()],
         jobs=[
             *GENERATION_JOBS,
             evaluate,
@@ -74,9 +74,10 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
 def _sensors(settings: Settings) -> list[dg.SensorDefinition]:
     always = [
         object_store_sensor(settings.sensor_interval_s),
-        freshness_sensor,
-        reindex_sensor,
-        alert_sensor,
+        *(
+            made(settings.watch_interval_s)
+            for made in (freshness_sensor, reindex_sensor, alert_sensor)
+        ),
     ]
     if settings.sqs_queue_url is None:
         return always

@@ -71,7 +71,7 @@ def approval_metadata(approval: "Approval") -> Metadata:
     return {
         "candidate": dg.MetadataValue.int(report["candidate"]),
         "dataset": dg.MetadataValue.text(
-            report["dataset"] + (" (synthetic)" if report["is_synthetic"] else "")
+            report["dataset"] + (", made of passages" if report["is_synthetic"] else "")
         ),
         "scores": dg.MetadataValue.md(
             markdown_table(("metric", "questions", "live", "candidate", "95 %", "verdict"), scores)

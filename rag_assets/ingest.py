@@ -7,6 +7,7 @@ JSON object per line and nothing else:
     {"event": "run", "partition": ..., "run_id": ...}        a run begins
     {"event": "waiting", "partition": ..., "run_id": ...}    another run of the partition goes first
     {"event": "progress", "stage": ..., "done": n, "total": n}
+    {"event": "page", "name": ..., "page": n, "pages": n}    where the parser is in a long document
     {"event": "end", "error": null or {"code": ..., "message": ...}}
 
 When standard input closes (the command ended, in whatever way) the run is interrupted.
@@ -60,13 +61,18 @@ class WatchedWorkshopResource(WorkshopResource):
     def open(self, run_id: str, say: Say) -> Iterator[Workshop]:
         """As the workshop itself, watched."""
         with super().open(run_id, say) as shop:
-            watched = throttled(_emitters[-1])
+            emit = _emitters[-1]
+            watched = throttled(emit)
 
             def progress(stage: str, done: int, total: int) -> None:
                 shop.progress(stage, done, total)
                 watched(stage, done, total)
 
-            yield replace(shop, progress=progress)
+            def on_page(name: str, page: int, pages: int) -> None:
+                shop.on_page(name, page, pages)
+                emit({"event": "page", "name": name, "page": page, "pages": pages})
+
+            yield replace(shop, progress=progress, on_page=on_page)
 
 
 def throttled(emit: Emit) -> Callable[[str, int, int], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -94,3 +95,8 @@ def _fact(fact: str | float) -> dg.MetadataValue[Any]:
     if isinstance(fact, str):
         return dg.MetadataValue.text(fact)
     return dg.MetadataValue.int(fact) if isinstance(fact, int) else dg.MetadataValue.float(fact)
+
+
+def svg_image(name: str, svg: str) -> str:
+    """A picture as Markdown that needs nothing from elsewhere."""
+    return f"![{name}](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"

@@ -18,7 +18,8 @@ def _sweep_unused(context: dg.OpExecutionContext, database: DatabaseResource) ->
     from rag.store.retention import sweep as remove_unused
 
     with named_failures(), database.connect() as conn:
-        removed = remove_unused(conn, load_settings().retention_s)
+        settings = load_settings()
+        removed = remove_unused(conn, settings.retention_s, settings.query_retention_days)
     context.add_output_metadata(dict(removed))
     context.log.info(", ".join(f"{count} {what} removed" for what, count in removed.items()))
 

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from rag.embed.engine import Precision
     from rag.ingest.workshop import Engines
     from rag.ports import Embedder, Tokenizer
+    from rag.scale.cluster import Cluster
     from rag.settings import Settings
 
 
 class EmbedderResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """A sentence-transformers model and its tokenizer, in the precision that the setting
-    `embedding_precision` names."""
+    """A sentence-transformers model and its tokenizer, in the precision and on the machines that
+    the settings `embedding_precision` and `executor` name."""
 
     model: str = Field(
         default="", description="Name or folder of the model. Empty: the setting `embedding_model`."
@@ -29,9 +30,7 @@ class EmbedderResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         from rag.settings import load_settings
 
         settings = load_settings()
-        return _embedder(
-            self._name(settings), settings.embedding_precision, settings.home / "models"
-        )
+        return _opened(settings, self._name(settings))
 
     def tokenizer(self) -> Tokenizer:
         """How the model sees text."""
@@ -44,20 +43,26 @@ class EmbedderResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         from rag.ingest.workshop import Engines
 
         model = settings.embedding_model
-        return Engines(
-            _tokenizer(model),
-            _embedder(model, settings.embedding_precision, settings.home / "models"),
-        )
+        return Engines(_tokenizer(model), _opened(settings, model))
 
     def _name(self, settings: Settings) -> str:
         return self.model or settings.embedding_model
 
 
-@cache
-def _embedder(model: str, precision: Precision, cache_folder: Path) -> Embedder:
-    from rag.embed.engine import open_embedder
+def _opened(settings: Settings, model: str) -> Embedder:
+    from rag.scale.executor import cluster_of
 
-    return open_embedder(model, precision, cache=cache_folder)
+    precision, folder = settings.embedding_precision, settings.home / "models"
+    return _embedder(model, precision, folder, cluster_of(settings))
+
+
+@cache
+def _embedder(
+    model: str, precision: Precision, cache_folder: Path, cluster: Cluster | None
+) -> Embedder:
+    from rag.scale.executor import open_document_embedder
+
+    return open_document_embedder(model, precision, cache_folder, cluster)
 
 
 @cache

@@ -10,16 +10,14 @@ import dagster as dg
 from pydantic import Field
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from rag.parse.captions import CaptionConfig
-    from rag.parse.limits import ParseLimits
-    from rag.parse.ocr import OcrConfig
+    from rag.parse.configuration import ParserParts
     from rag.ports import Parser
+    from rag.scale.cluster import Cluster
 
 
 class ParserResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Docling in confined child processes. Limits come from the settings `parse_*` and `max_*`."""
+    """Docling in confined child processes, on this machine or on the cluster that the setting
+    `executor` names. Limits come from the settings `parse_*` and `max_*`."""
 
     workers: int = Field(
         default=0, ge=0, description="Parser processes at a time. 0: the setting `parse_workers`."
@@ -27,33 +25,19 @@ class ParserResource(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def parser(self) -> Parser:
         """The process's parser; asking for it starts nothing."""
-        from rag.parse.configuration import caption_config, ocr_config, parse_limits
+        from rag.parse.configuration import parser_parts
+        from rag.scale.executor import cluster_of
         from rag.settings import load_settings
 
         settings = load_settings()
-        return _parser(
-            parse_limits(settings),
-            self.workers or settings.parse_workers,
-            settings.layout_models,
-            ocr_config(settings),
-            caption_config(settings),
-        )
+        workers = self.workers or settings.parse_workers
+        return _parser(parser_parts(settings), workers, cluster_of(settings))
 
 
 @cache
-def _parser(
-    limits: ParseLimits,
-    workers: int,
-    layout_models: Path | None,
-    ocr: OcrConfig,
-    captions: CaptionConfig | None,
-) -> Parser:
-    from rag.parse.captions import VisionModel
-    from rag.parse.pool import DoclingParser
+def _parser(parts: ParserParts, workers: int, cluster: Cluster | None) -> Parser:
+    from rag.scale.executor import open_parser
 
-    captioner = VisionModel(captions) if captions else None
-    parser = DoclingParser(
-        limits, workers or None, artifacts_path=layout_models, ocr=ocr, captioner=captioner
-    )
+    parser = open_parser(parts, workers, cluster)
     atexit.register(parser.close)
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rag.ingest.workshop import Workshop
 
 Say = Callable[[str], None]
+_PAGES_EVERY_S = 10.0
 
 
 class WorkshopResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -48,6 +50,7 @@ class WorkshopResource(dg.ConfigurableResource):  # type: ignore[type-arg]
                 embedder=self.embedder.embedder(),
                 run_id=run_id,
                 progress=said_in_tenths(say),
+                on_page=said_at_times(say),
                 open_engines=self.embedder.engines,
             )
 
@@ -64,3 +67,17 @@ def said_in_tenths(say: Say) -> Callable[[str, int, int], None]:
             say(f"{stage}: {done:,} of {total:,} documents" if total else f"{stage}: {done:,} done")
 
     return progress
+
+
+def said_at_times(say: Say) -> Callable[[str, int, int], None]:
+    """Pages of the documents that take long, one line every ten seconds."""
+    last = time.monotonic()
+
+    def on_page(name: str, page: int, pages: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _PAGES_EVERY_S:
+            last = now
+            say(f"parsed_documents: {name} page {page:,} of {pages:,}")
+
+    return on_page

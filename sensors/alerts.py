@@ -24,21 +24,25 @@ READER = "alerts"
 BUDGET_S = 35.0  # Dagster ends a tick after 60 s
 
 
-@dg.sensor(
-    name="alert_sensor",
-    minimum_interval_seconds=15,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reads check evaluations and ends of runs from the event log, looks for stuck runs "
-    "and growing dead letters, keeps incidents, and tells the routes of `alert_routes`: once when "
-    "something is wrong, once when it is well again.",
-)
-def alert_sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
-    """One look and one round of deliveries."""
-    try:
-        with database.connect() as conn:
-            return dg.SkipReason(watch(conn, context.instance))
-    except TransientError as error:
-        return dg.SkipReason(error.message)
+def alert_sensor(interval_s: int) -> dg.SensorDefinition:
+    """The sensor, looking every `interval_s` seconds."""
+
+    @dg.sensor(
+        name="alert_sensor",
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reads check evaluations and ends of runs from the event log, looks for stuck "
+        "runs and growing dead letters, keeps incidents, and tells the routes of `alert_routes`: "
+        "once when something is wrong, once when it is well again.",
+    )
+    def sense(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+        try:
+            with database.connect() as conn:
+                return dg.SkipReason(watch(conn, context.instance))
+        except TransientError as error:
+            return dg.SkipReason(error.message)
+
+    return sense
 
 
 def watch(conn: Connection, instance: dg.DagsterInstance, settle_s: float = SETTLE_S) -> str:

@@ -19,18 +19,25 @@ if TYPE_CHECKING:
     from rag.store.database import Connection
 
 
-@dg.sensor(
-    name="freshness_sensor",
-    job=inspection,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Measures from the store how long changes wait for search and how long ago sources "
-    "were last seen whole, and requests the check `freshness` of each partition whose state has "
-    "changed.",
-)
-def freshness_sensor(
-    context: dg.SensorEvaluationContext, database: DatabaseResource
-) -> dg.SensorResult:
+def freshness_sensor(interval_s: int) -> dg.SensorDefinition:
+    """The sensor, looking every `interval_s` seconds."""
+
+    @dg.sensor(
+        name="freshness_sensor",
+        job=inspection,
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Measures from the store how long changes wait for search and how long ago "
+        "sources were last seen whole, and requests the check `freshness` of each partition whose "
+        "state has changed.",
+    )
+    def sense(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
+        return _tick(context, database)
+
+    return sense
+
+
+def _tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """One look; the cursor holds the states that were last checked."""
     known: dict[str, str] = json.loads(context.cursor or "{}")
     try:
@@ -60,7 +67,7 @@ def freshness_sensor(
 
 def look(conn: Connection) -> dict[str, str]:
     """The state of each partition."""
-    from rag.freshness import measure, objective_of
+    from rag.freshness import measure
     from rag.model import CollectionName
     from rag.settings import load_settings
     from rag.store.collections import find_collection, list_collections
@@ -69,7 +76,6 @@ def look(conn: Connection) -> dict[str, str]:
     states: dict[str, str] = {}
     for row in list_collections(conn):
         collection = find_collection(conn, CollectionName(row["namespace"], row["name"]))
-        objective = objective_of(conn, collection, settings)
         for shard in collection.shard_list():
-            states[shard.partition_key] = measure(conn, collection, shard.index).state(objective)
+            states[shard.partition_key] = measure(conn, collection, settings, shard.index).state
     return states

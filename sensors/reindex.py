@@ -12,6 +12,7 @@ from rag.errors import TransientError
 from rag.fingerprint import digest
 from rag.model import CollectionName
 from rag_assets.code_versions import code_versions
+from rag_assets.evaluation import evaluate
 from rag_assets.jobs import ingest
 from resources.postgres import DatabaseResource
 from sensors.object_store import ensure_partitions
@@ -29,19 +30,26 @@ CAUSE_TAG = "rag/cause"
 _LASTS = timedelta(hours=1)
 
 
-@dg.sensor(
-    name="reindex_sensor",
-    job=ingest,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests a run of exactly the partitions whose check of freshness or drift fails, "
-    "whose configuration has changed, or whose schedule is due, with the reason as the tag "
-    "`rag/reason`; after a cool-down that doubles while the cause persists, and within the budget "
-    "`reindex_embeddings_per_day`.",
-)
-def reindex_sensor(
-    context: dg.SensorEvaluationContext, database: DatabaseResource
-) -> dg.SensorResult:
+def reindex_sensor(interval_s: int) -> dg.SensorDefinition:
+    """The sensor, looking every `interval_s` seconds."""
+
+    @dg.sensor(
+        name="reindex_sensor",
+        jobs=[ingest, evaluate],
+        minimum_interval_seconds=interval_s,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Requests a run of exactly the partitions whose check of freshness or drift "
+        "fails, whose configuration has changed, or whose schedule is due, and evaluations that "
+        "are due, with the reason as the tag `rag/reason`; after a cool-down that doubles while "
+        "the cause persists, and within the budget `reindex_embeddings_per_day`.",
+    )
+    def sense(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
+        return _tick(context, database)
+
+    return sense
+
+
+def _tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult:
     """What is due, as run requests; the cursor is the last request that became one."""
     now = datetime.now(UTC)
     after = int(context.cursor or 0)
@@ -134,19 +142,21 @@ def _scheduled(
         if name is None:
             continue
         collection = collections[CollectionName(row["namespace"], row["collection"])]
+        # an evaluation is of the whole collection, whichever shard it is launched for
+        shards = collection.shard_list()[: 1 if row["kind"] == "evaluation" else None]
         states: dict[int, RunState] = {}
         times: dict[int, int] = {}
-        for shard in collection.shard_list():
+        for shard in shards:
             given = schedules.requests_of_cause(conn, collection.id, shard.index, name)
             times[shard.index] = given[0]
             states[shard.index] = _state(instance, shard, name, given, now)
         if is_settled(states, times):
-            schedules.mark_run(conn, collection.id, now)
+            schedules.mark_run(conn, collection.id, row["kind"], now)
             continue
         reason = f"schedule: {Rhythm(row['every_days'], row['cron'])}"
-        for shard in collection.shard_list():
+        for shard in shards:
             if states[shard.index] in ("failed", "unknown"):
-                yield Cause(shard, name, reason, TRIES, 60.0)
+                yield Cause(shard, name, reason, TRIES, 60.0, row["kind"])
 
 
 def _state(
@@ -173,9 +183,11 @@ def _recent(conn: Connection, after: int, now: datetime) -> list[Row]:
 
 
 def _run_request(row: Row) -> dg.RunRequest:
-    from rag.reindex import shard_of_request
+    from rag.reindex import kind_of, shard_of_request
 
+    job = evaluate if kind_of(row["cause"]) == "evaluation" else ingest
     return dg.RunRequest(
+        job_name=job.name,
         run_key=f"reindex:{row['id']}",
         partition_key=shard_of_request(row).partition_key,
         tags={"rag/reason": row["reason"], CAUSE_TAG: row["cause"]},

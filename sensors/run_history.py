@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster import RunRecord
 
+from rag_assets.evaluation import evaluate
 from rag_assets.jobs import inspection
 
 PARTITION_TAG = "dagster/partition"
@@ -60,8 +61,9 @@ def history_of(instance: dg.DagsterInstance, partition: str) -> RunHistory:
     records = instance.get_run_records(
         filters=dg.RunsFilter(tags={PARTITION_TAG: partition}), limit=_LOOK_BACK
     )
-    # a run that only checks brings nothing up to date
-    return read_history([item for item in records if item.dagster_run.job_name != inspection.name])
+    # a run that only checks or evaluates brings nothing up to date
+    beside = (inspection.name, evaluate.name)
+    return read_history([item for item in records if item.dagster_run.job_name not in beside])
 
 
 def read_history(records: Collection[RunRecord]) -> RunHistory:

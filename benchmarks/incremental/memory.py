@@ -5,15 +5,14 @@ python -m benchmarks.incremental memory [documents ...]
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.incremental.report import RESULTS
 from benchmarks.incremental.roster import OURS
 from benchmarks.incremental.scenarios import SCENARIOS, Lane, Result
 from benchmarks.incremental.server import running_server
+from benchmarks.keeping import keep, results_folder
 
 SIZES = (1_000, 10_000, 100_000)
 
@@ -52,7 +51,9 @@ def _write(rows: Sequence[tuple[int, Sequence[Result]]]) -> None:
         "|---:|---:|---:|---:|---:|---:|\n"
     )
     lines = [_line(size, results) for size, results in rows]
-    (RESULTS / "incremental-memory.md").write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+    (results_folder() / "incremental-memory.md").write_text(
+        head + "\n".join(lines) + "\n", encoding="utf-8"
+    )
     found = [
         {
             "documents": size,
@@ -61,6 +62,4 @@ def _write(rows: Sequence[tuple[int, Sequence[Result]]]) -> None:
         }
         for size, (cold, noop) in rows
     ]
-    (RESULTS / "incremental-memory.json").write_text(
-        json.dumps(found, indent=1) + "\n", encoding="utf-8"
-    )
+    keep("incremental-memory", found)

@@ -3,8 +3,8 @@
     python -m benchmarks.incremental.peers install [cocoindex] [llamaindex] [langchain]
     python -m benchmarks.incremental.peers list
 
-They live in the folder RAG_PEERS names, `~/.cache/rag-peers` without it. None needs torch: the
-benchmark brings an embedder of its own.
+They live in the folder RAG_PEERS names, `~/.cache/rag-peers` without it. torch and
+sentence-transformers serve the comparison with a real model; all have the same.
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
 from pathlib import Path
 
+_MODEL = ("torch==2.13.0", "sentence-transformers==6.2.0", "transformers==5.23.0")
 # What was measured. The complete lists are in the results (JSON).
 PINS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "cocoindex": (("cocoindex[postgres]==1.0.26", "asyncpg==0.32.0", "numpy==2.4.6"),),
+    "cocoindex": (
+        _MODEL,
+        ("cocoindex[postgres]==1.0.26", "asyncpg==0.32.0", "numpy==2.4.6"),
+    ),
     "llamaindex": (
+        _MODEL,
         (
             "llama-index-core==0.14.25",
             "llama-index-vector-stores-postgres==0.9.0",
+            "llama-index-embeddings-huggingface==0.8.0",
             "llama-index-storage-docstore-postgres==0.6.0",
             "psycopg2-binary==2.9.13",
             "asyncpg==0.32.0",
@@ -33,10 +40,12 @@ PINS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("llama-index-storage-kvstore-postgres==0.6.0",),
     ),
     "langchain": (
+        _MODEL,
         (
             "langchain-postgres==0.0.19",
             "langchain-core==1.7.2",
             "langchain-classic==1.0.8",
+            "langchain-huggingface==1.2.3",
             "psycopg[binary]==3.3.9",
             "SQLAlchemy==2.1.9",
             "pgvector==0.3.6",
@@ -69,6 +78,14 @@ def install(name: str) -> None:
     pip = [folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
     for requirements in PINS[name]:
         subprocess.run([*pip, "--quiet", *requirements], check=True, timeout=1800)
+
+
+def installed(names: Iterable[str]) -> None:
+    """Install those of the peers that are not there yet."""
+    for name in names:
+        if not (peers_folder() / name / "bin" / "python").exists():
+            print(f"installing {name} in {peers_folder() / name} (minutes, once)", flush=True)
+            install(name)
 
 
 def versions(name: str) -> list[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
-from benchmarks.incremental.peers import PINS, versions
+from benchmarks.incremental.peers import versions
 from benchmarks.incremental.roster import OURS, ROSTER
 from benchmarks.incremental.scenarios import KILLED, LATER, SCENARIOS, Result
+from benchmarks.keeping import keep, results_folder
 
-RESULTS = Path(__file__).parents[1] / "results"
 _NAMES = (*(scenario.name for scenario in SCENARIOS), KILLED, LATER)
 
 
@@ -32,25 +30,23 @@ def write(name: str, documents: int, rounds: Sequence[Sequence[Result]], notes: 
         "load": os.getloadavg(),
     }
     text = _page(facts, results, notes)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    (RESULTS / f"{name}.json").write_text(
-        json.dumps(
-            {
-                "facts": facts,
-                "versions": {peer: versions(peer) for peer in PINS},
-                "results": [
-                    {"round": number, **asdict(result)}
-                    for number, round_ in enumerate(rounds, start=1)
-                    for result in round_
-                ],
-            },
-            indent=1,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
+    (results_folder() / f"{name}.md").write_text(text, encoding="utf-8")
+    kept = {
+        "facts": facts,
+        "versions": {peer: versions(peer) for peer in sorted(_peers(results))},
+        "results": [
+            {"round": number, **asdict(result)}
+            for number, round_ in enumerate(rounds, start=1)
+            for result in round_
+        ],
+    }
+    keep(name, kept)
     return text
+
+
+def _peers(results: Iterable[Result]) -> set[str]:
+    """The environments that took part."""
+    return {found for one in results if (found := ROSTER[one.contender].environment)}
 
 
 def _page(facts: dict[str, object], results: list[Result], notes: str) -> str:

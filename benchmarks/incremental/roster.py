@@ -111,4 +111,10 @@ LANGCHAIN2 = Contender(
     from passage""",
     has_times=False,
 )
-ROSTER = {item.name: item for item in (OURS, COCOINDEX, LLAMAINDEX, LANGCHAIN, LANGCHAIN2)}
+BY_HAND = Contender(
+    "by_hand",
+    "by hand",
+    None,
+    """select document, text, modified, subvector(embedding, 1, 8)::real[] as head from passage""",
+)
+ROSTER = {item.name: item for item in (OURS, COCOINDEX, LLAMAINDEX, LANGCHAIN, BY_HAND, LANGCHAIN2)}

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.keeping import keep, results_folder
 from benchmarks.retrieval.filling import ReadyEmbedder, fill
 from benchmarks.retrieval.judged import LOADERS, Judged, load
 from benchmarks.retrieval.vectors import embedded, engine
@@ -26,7 +27,6 @@ from rag.stack.postgres import embedded_postgres
 from rag.store.database import Connection, connect
 from rag.store.migration import migrate
 
-RESULTS = Path(__file__).parent.parent / "results"
 DEPTH = 100
 MODES: tuple[Mode, ...] = ("dense", "bm25", "rrf", "hybrid")
 Run = dict[str, dict[str, float]]  # question -> passage -> score
@@ -146,8 +146,8 @@ def main() -> None:
                 "measures": measure(url, Path(folder), collection, embedder),
             }
             print(collection.name, json.dumps(figures[collection.name]["measures"]), flush=True)
-    (RESULTS / "retrieval.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "retrieval.md").write_text(page(figures), encoding="utf-8")
+    keep("retrieval", figures)
+    (results_folder() / "retrieval.md").write_text(page(figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.embed.engine import EmbeddingEngine, open_embedder
+from rag.embed.engine import EmbeddingEngine, Precision, open_embedder
+from rag.fingerprint import fingerprint
 from rag.settings import Settings
 
 
@@ -23,18 +24,22 @@ def cache_folder() -> Path:
     return folder
 
 
-def engine() -> EmbeddingEngine:
-    """The default engine, as the service has it."""
+def engine(precision: Precision | None = None) -> EmbeddingEngine:
+    """The engine as the service has it, or with another precision."""
     settings = Settings()
     return open_embedder(
-        settings.embedding_model, settings.embedding_precision, cache=cache_folder() / "models"
+        settings.embedding_model,
+        precision or settings.embedding_precision,
+        cache=cache_folder() / "models",
     )
 
 
 def embedded(texts: Sequence[str], embedder: EmbeddingEngine) -> NDArray[np.float32]:
     """One unit vector per text; those known from an earlier run are read."""
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "replace")).hexdigest()[:24]
-    path = cache_folder() / f"{digest}.npy"
+    folder = cache_folder() / fingerprint("model", embedder.config)
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{digest}.npy"
     if path.exists():
         known: NDArray[np.float32] = np.load(path)
         return known

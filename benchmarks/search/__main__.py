@@ -91,7 +91,9 @@ def page(figures: dict[str, Any]) -> str:
         f"Open loop: {http['open_loop']['rate']:.0f} questions a second, time counted from when a "
         f"question was due; {http['open_loop']['failed']} failed. Closed loop with 4 callers: "
         f"{http['throughput']:.0f} questions a second. In the service: encoding "
-        f"{http['encode_ms']:.1f} ms, search {http['search_ms']:.1f} ms (medians).",
+        f"{http['encode_ms']:.1f} ms, search {http['search_ms']:.1f} ms (medians). Processor time "
+        f"of a question: {http['cpu_ms']['service']:.1f} ms in the service, "
+        f"{http['cpu_ms']['postgres']:.1f} ms in Postgres.",
         "",
         "## Parts of one search (in process, without encoding)",
         "",

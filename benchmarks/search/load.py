@@ -33,13 +33,18 @@ def measure(
     """Latency percentiles and throughput of POST /query."""
     # a number makes each question new, so that no vector is remembered
     fresh = (f"{question} {n}" for n, question in enumerate(itertools.cycle(questions)))
-    with _service(url, home) as port:
+    with _service(url, home) as (port, pid):
         caller = _Caller(port, collection)
-        for question in itertools.islice(fresh, 30):
+        for question in itertools.islice(fresh, 60):
             caller.ask(question)
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("truncate query_log cascade")
+        spent = _cpu_ms(pid), _cpu_ms(*_backends(url))
         alone = [caller.ask(question) for question in itertools.islice(fresh, 150)]
+        cpu = {
+            "service": (_cpu_ms(pid) - spent[0]) / len(alone),
+            "postgres": (_cpu_ms(*_backends(url)) - spent[1]) / len(alone),
+        }
         with psycopg.connect(url) as conn:
             row = conn.execute(
                 "select percentile_cont(0.5) within group (order by encode_ms),"
@@ -52,9 +57,26 @@ def measure(
         "one_at_a_time": _percentiles(alone),
         "open_loop": {**_percentiles(waited), "rate": rate, "failed": failed},
         "throughput": throughput,
+        "cpu_ms": cpu,
         "encode_ms": float(row[0]),
         "search_ms": float(row[1]),
     }
+
+
+def _backends(url: str) -> list[int]:
+    """The processes of Postgres that serve the service."""
+    with psycopg.connect(url) as conn:
+        rows = conn.execute("select pid from pg_stat_activity where application_name = 'rag-api'")
+        return [row[0] for row in rows]
+
+
+def _cpu_ms(*pids: int) -> float:
+    """Processor time that processes have had."""
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 class _Caller:
@@ -129,8 +151,8 @@ def _percentiles(times: list[float]) -> dict[str, float]:
 
 
 @contextmanager
-def _service(url: str, home: Path) -> Iterator[int]:
-    """`rag serve` on that database."""
+def _service(url: str, home: Path) -> Iterator[tuple[int, int]]:
+    """`rag serve` on that database: its port and its process."""
     port = free_port()
     environment = {
         **os.environ,
@@ -149,7 +171,7 @@ def _service(url: str, home: Path) -> Iterator[int]:
         )  # fmt: skip
         try:
             _wait_ready(port, process)
-            yield port
+            yield port, process.pid
         finally:
             process.terminate()
             process.wait(30)

@@ -17,12 +17,12 @@ from anyio import to_thread
 
 from rag.answer.passage import relevant_passages
 from rag.answer.writing import Answer, Found, Question, answer
-from rag.asking import LiveEngine
+from rag.asking import Finder, Reading
 from rag.errors import RagError
 from rag.model import CollectionName
-from rag.ports import Embedder, LanguageModel, Reranker
-from rag.search import Mode, SearchRequest, check_query, found_by
-from rag.store import query_log, relevance
+from rag.ports import LanguageModel
+from rag.search import Mode, SearchRequest
+from rag.store import query_log
 from rag.store.database import Connection
 from rag.store.filters import NO_FILTERS, Filters
 from rag.store.query_log import Answered, Asked
@@ -70,36 +70,25 @@ class Desk:
     """Answers inquiries. `reading` opens a transaction on one namespace, `writing` a connection
     for the log."""
 
-    reading: Callable[[str], AbstractContextManager[Connection]]
+    reading: Reading
     writing: Callable[[], AbstractContextManager[Connection]]
-    embedder: Embedder
+    finder: Finder
     model: LanguageModel | None
     unknown: str
     min_similarity: float
-    reranker: Reranker | None = None
-    live_engine: Callable[[CollectionName], LiveEngine] | None = None  # else `embedder`, always
 
     def search(self, inquiry: Inquiry, text: str | None = None) -> Opening:
         """Find passages and log the query; blocks. Raises ConfigurationError (`empty_query`),
         NotFoundError (`collection_not_found`)."""
-        check_query(inquiry.question.text)
         text = text or inquiry.question.text
-        started = time.perf_counter()
-        live = self.live_engine(inquiry.name) if self.live_engine else None
-        vector = (live.embedder if live else self.embedder).embed_query(text)
-        encoded = time.perf_counter()
         request = SearchRequest(
-            inquiry.name, text, vector, generation=live.generation if live else None,
-            k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
+            inquiry.name, text, None, k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
             min_score=inquiry.min_score, principals=inquiry.principals,
         )  # fmt: skip
-        with self.reading(inquiry.name.namespace) as conn:
-            result = found_by(conn, request, self.reranker)
-            near = relevance.similarities(conn, result.generation or 0, vector, result.hits)
-        searched_ms = (time.perf_counter() - encoded) * 1000
-        relevant = relevant_passages(text, result.hits, near, self.min_similarity)
+        result, encode_ms, search_ms = self.finder.find(self.reading, request, is_compared=True)
+        relevant = relevant_passages(text, result.hits, result.similarities, self.min_similarity)
         found = Found(text, result.generation, result.as_of, result.hits, relevant)
-        query_id = self._log_query(inquiry, found, (encoded - started) * 1000, searched_ms)
+        query_id = self._log_query(inquiry, found, encode_ms, search_ms)
         return Opening(query_id, found)
 
     def _log_query(

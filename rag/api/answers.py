@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
 from fastapi.responses import StreamingResponse
@@ -17,12 +17,13 @@ from rag.answer.passage import Passage as NumberedPassage
 from rag.answer.writing import Question
 from rag.api.ask import Passage, QueryFilters, Text
 from rag.api.faults import UNEXPECTED, fault_of
+from rag.api.metered import MeteredModel
 from rag.api.principal import Principal
 from rag.api.service import Caller, Service
 from rag.errors import RagError
 from rag.llm import open_model
 from rag.model import CollectionName, Hit
-from rag.ports import Embedder, Message
+from rag.ports import Message
 from rag.search import Mode
 
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -34,23 +35,18 @@ _MOST_TURNS = 50
 def open_desk(service: Service) -> Desk:
     """The service's desk. Raises ConfigurationError (`model_not_named`)."""
     settings = service.settings
-
-    def reading(namespace: str) -> Any:
-        return service.database.reading(namespace, as_reader=service.reads_as_reader())
-
+    model = open_model(settings)
     return Desk(
-        reading=reading,
+        reading=service.reading,
         writing=service.database.connection,
-        embedder=cast("Embedder", service.embedder),
-        model=open_model(settings),
+        finder=service.finder,
+        model=None if model is None else MeteredModel(model, service.meters),
         unknown=settings.answer_unknown,
         min_similarity=settings.answer_min_similarity,
-        reranker=service.reranker,
-        live_engine=service.live_engine,
     )
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     found: Desk = request.app.state.desk
     return found
 

@@ -35,7 +35,7 @@ from rag.api.principal import Need
 from rag.api.service import Service
 from rag.errors import RagError
 
-_DOCS = ("/openapi.json", "/docs", "/docs/oauth2-redirect")
+_DOCS = ("/openapi.json",)
 
 
 class Route(NamedTuple):
@@ -81,7 +81,8 @@ ROUTES = (
 def build_app(service: Service) -> FastAPI:
     """The ASGI application over a service that it starts and stops."""
     app = FastAPI(
-        title="rag-assets", version="1", redoc_url=None, lifespan=_lifespan,
+        title="rag-assets", version="1", docs_url=None, redoc_url=None,
+        lifespan=_lifespan,
         description="Search, uploads and files of document collections.",
     )  # fmt: skip
     app.state.service = service

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import base64
-import time
 import uuid
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from fastapi import Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
-from rag.api.service import Caller, Service, Serving
+from rag.api.service import Caller, Serving
 from rag.errors import NotFoundError
-from rag.model import CollectionName, Hit
-from rag.search import Mode, SearchRequest, SearchResult, check_query, found_by
+from rag.model import CollectionName
+from rag.search import Mode, SearchRequest
 from rag.store import query_log
 from rag.store.filters import Filters, Range
 from rag.store.query_log import Asked, Feedback
@@ -123,18 +123,11 @@ class Answer(BaseModel):
     hits: list[Passage]
 
 
-def query(body: Query, service: Serving, caller: Caller) -> Answer:
+def query(body: Query, service: Serving, caller: Caller) -> Response:
     """The best passages of one collection, ranked; logged with an id that feedback names."""
     name = caller.open(CollectionName.parse(body.collection))
-    check_query(body.query)
-    filters = body.filters.for_search()
-    started = time.perf_counter()
-    live = None if body.mode == "bm25" else service.live_engine(name)
-    vector = live.embedder.embed_query(body.query) if live else None
-    encoded = time.perf_counter()
-    found = _search(service, SearchRequest(
-        name, body.query, vector, generation=live.generation if live else None, k=body.k,
-        mode=body.mode, filters=filters,
+    found, encode_ms, search_ms = service.finder.find(service.reading, SearchRequest(
+        name, body.query, None, k=body.k, mode=body.mode, filters=body.filters.for_search(),
         min_score=body.min_score, principals=caller.principals,
         max_per_document=body.max_per_document, neighbors=body.neighbors,
     ))  # fmt: skip
@@ -142,41 +135,18 @@ def query(body: Query, service: Serving, caller: Caller) -> Answer:
         id=uuid.uuid4(), name=name, principal=caller.name, query=body.query, mode=body.mode,
         k=body.k,
         filters=body.filters.model_dump(mode="json", exclude_defaults=True, by_alias=True),
-        min_score=body.min_score, encode_ms=(encoded - started) * 1000,
-        search_ms=(time.perf_counter() - encoded) * 1000,
+        min_score=body.min_score, encode_ms=encode_ms, search_ms=search_ms,
     )  # fmt: skip
     with service.database.connection() as conn:
         query_log.record_query(conn, asked, found.generation, found.hits)
-    return Answer(
-        query_id=asked.id,
-        generation=found.generation,
-        as_of=found.as_of,
-        hits=[_passage(hit) for hit in found.hits],
-    )
-
-
-def _search(service: Service, request: SearchRequest) -> SearchResult:
-    as_reader = service.reads_as_reader()
-    with service.database.reading(request.name.namespace, as_reader=as_reader) as conn:
-        found = found_by(conn, request, service.reranker)
-    if found.hits or request.mode == "bm25":
-        return found
-    return _after_swap(service, request, found)
-
-
-def _after_swap(service: Service, request: SearchRequest, found: SearchResult) -> SearchResult:
-    """Nothing was found: asked again when another generation went live meanwhile."""
-    live = service.live_engine(request.name)
-    if live.generation == request.generation:
-        return found
-    vector = live.embedder.embed_query(request.query)
-    return _search(service, replace(request, vector=vector, generation=live.generation))
-
-
-def _passage(hit: Hit) -> Passage:
-    names = Passage.model_fields
-    values = {name: getattr(hit, name) for name in names}
-    return Passage(**{**values, "ranks": dict(hit.ranks)})
+    # an Answer; to make one and to have it checked would take longer than the rest of this
+    answer = {
+        "query_id": asked.id,
+        "generation": found.generation,
+        "as_of": found.as_of,
+        "hits": [{name: getattr(hit, name) for name in Passage.model_fields} for hit in found.hits],
+    }
+    return Response(to_json(answer), media_type="application/json")
 
 
 class Said(_Strict):

@@ -39,6 +39,21 @@ class Bucket:
         with _named_errors():
             self._ready().delete_object(Bucket=self.name, Key=self._key(uri))
 
+    def clear(self, name: CollectionName) -> None:
+        """Remove every object of a collection's uploads, lists of principals among them."""
+        from botocore.exceptions import ClientError
+
+        prefix = self._key(self.source_uri(name))
+        with _named_errors():
+            pages = self._ready().get_paginator("list_objects_v2")
+            try:
+                for page in pages.paginate(Bucket=self.name, Prefix=prefix):
+                    for each in page.get("Contents", []):
+                        self._ready().delete_object(Bucket=self.name, Key=each["Key"])
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "NoSuchBucket":
+                    raise
+
     def _key(self, uri: str) -> str:
         return uri.removeprefix(f"s3://{self.name}/")
 

@@ -25,6 +25,7 @@ _STATUS_OF_CODE = {
     "unauthenticated": 401,
     "forbidden": 403,
     "method_not_allowed": 405,
+    "slow_body": 408,
     "invalid_request": 422,
 }
 _STATUS_OF_TYPE: tuple[tuple[type[RagError], int], ...] = (

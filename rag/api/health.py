@@ -44,6 +44,7 @@ def metrics(service: Serving) -> Response:
     state, queue and freshness."""
     with service.database.connection() as conn:
         service.meters.look(conn)
+        service.meters.watch.look(conn, service.settings)
     for state, count in service.database.usage().items():
         service.meters.connections.labels(state).set(count)
     return Response(service.meters.text(), media_type=CONTENT_TYPE_LATEST)

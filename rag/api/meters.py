@@ -7,6 +7,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from rag.api.watch_meters import WatchMeters
 from rag.store import files
 from rag.store.database import Connection
 
@@ -16,7 +17,8 @@ _LOOK_S = 5.0
 
 
 class Meters:
-    """Counters of one service. Labels are routes, states and error codes: never tenants."""
+    """Counters of one service. Labels are routes, states and error codes; tenants only where their
+    number is bounded (`watch`)."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -27,6 +29,14 @@ class Meters:
         self.errors = Counter(
             "rag_errors", "Answers that are errors.", ["code"], registry=self.registry
         )
+        self.model_calls = Counter(
+            "rag_model_calls", "Calls of the language model, by how they ended.", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.model_tokens = Counter(
+            "rag_model_tokens", "Tokens of the language model's calls.", ["kind"],
+            registry=self.registry,
+        )  # fmt: skip
         self.in_flight = Gauge(
             "rag_requests_in_flight", "Requests being worked on.", registry=self.registry
         )
@@ -51,6 +61,8 @@ class Meters:
             "rag_connections", "Connections to Postgres, and requests that wait for one.",
             ["state"], registry=self.registry,
         )  # fmt: skip
+        self.watch = WatchMeters()
+        self.registry.register(self.watch)
         self._looked_at = -_LOOK_S
         self._lock = threading.Lock()
 

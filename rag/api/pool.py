@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool
 
 from rag.settings import Settings
-from rag.store import access
+from rag.store import access, lookup
 from rag.store.database import Connection, Row, named_errors
 
 _HEALTH_TIMEOUT_S = 2.0
@@ -60,8 +60,9 @@ class Database:
 
     @contextmanager
     def reading(self, namespace: str, *, as_reader: bool) -> Iterator[Connection]:
-        """A transaction that reads one namespace; row-level security holds it to that."""
-        with self.connection() as conn, conn.transaction():
+        """A transaction that reads one namespace at one moment; row-level security holds it to
+        that. What is asked goes out with the transaction's beginning."""
+        with self.connection() as conn, lookup.reading(conn):
             if as_reader:
                 access.become_reader(conn, namespace)
             yield conn

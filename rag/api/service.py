@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -15,13 +16,14 @@ from rag.api.pages import PageImages
 from rag.api.pool import Database
 from rag.api.principal import Principal
 from rag.api.warmth import WarmEmbedder
-from rag.asking import Embedders, LiveEngine, live_engine
+from rag.asking import Embedders, Finder
 from rag.errors import ConfigurationError, UnavailableError
-from rag.model import CollectionName
 from rag.ports import Embedder, Reranker
 from rag.recipe import recipe_of
 from rag.settings import Settings
 from rag.store import access
+from rag.store.database import Connection
+from rag.store.memory import Memory
 
 _LOG = logging.getLogger("rag.api")
 
@@ -42,17 +44,17 @@ class Service:
     is_stopping: bool = False
     _is_guarded: bool = False
     _as_reader: bool | None = None
-    _embedders: Embedders = field(init=False)
+    finder: Finder = field(init=False)
 
     def __post_init__(self) -> None:
-        self._embedders = Embedders(self.settings, self._open_engine)
+        # the first question after another model went live waits for it to load
+        embedders = Embedders(self.settings, self._open_engine)
+        memory = Memory(self.settings.api_index_memory_mb << 20)
+        self.finder = Finder(embedders, self.reranker, memory)
 
-    def live_engine(self, name: CollectionName) -> LiveEngine:
-        """The generation that searches of the collection read, and the engine that asks it: what
-        is compared is of one model, whatever the settings say by now. The first question after
-        another model went live waits for it to load."""
-        with self.database.connection() as conn:
-            return live_engine(conn, self._embedders, name)
+    def reading(self, namespace: str) -> AbstractContextManager[Connection]:
+        """A transaction on one namespace, under row-level security where the server has it."""
+        return self.database.reading(namespace, as_reader=self.reads_as_reader())
 
     def _open_engine(self, settings: Settings) -> Embedder:
         own, wanted = recipe_of(self.settings), recipe_of(settings)
@@ -107,12 +109,13 @@ class Service:
         return self._as_reader
 
 
-def _service(request: Request) -> Service:
+# asynchronous, or each would be sent to a thread of its own
+async def _service(request: Request) -> Service:
     found: Service = request.app.state.service
     return found
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     found: Principal = request.state.principal
     return found
 

@@ -153,11 +153,14 @@ def retrieve(
 
 
 def _remove(service: Service, name: CollectionName) -> None:
-    """The collection, then the bytes of its uploads."""
+    """The bytes of its uploads, then the collection: cut short, a repeat finds what is left."""
     with service.database.connection() as conn:
-        uploads = removal.remove_collection(conn, collections.find_collection(conn, name))
-    for uri in uploads:
-        service.bucket.delete(uri)
+        found = collections.find_collection(conn, name)
+        sources = {row["uri"] for row in collections.list_sources(conn, found)}
+    if service.bucket.source_uri(name) in sources:
+        service.bucket.clear(name)
+    with service.database.connection() as conn:
+        removal.remove_collection(conn, found)
 
 
 def _check_admin(caller: Principal) -> None:

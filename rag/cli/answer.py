@@ -14,9 +14,7 @@ from rag.cli.terminal import AsJson, escape, say, write_json
 
 if TYPE_CHECKING:
     from rag.answer.desk import Closing, Desk, Inquiry
-    from rag.asking import LiveEngine
     from rag.cli.backend import Backend
-    from rag.model import CollectionName
     from rag.store.database import Connection
 
 
@@ -67,7 +65,7 @@ def open_desk(backend: Backend) -> Desk:
     from threading import RLock
 
     from rag.answer.desk import Desk
-    from rag.asking import Embedders, live_engine
+    from rag.asking import Embedders, Finder, on
     from rag.cli.backend import load_embedder
     from rag.llm import open_model
     from rag.rerank import open_reranker
@@ -81,25 +79,17 @@ def open_desk(backend: Backend) -> Desk:
             yield backend.conn
 
     @contextmanager
-    def reading(namespace: str) -> Iterator[Connection]:  # noqa: ARG001
-        with lock, backend.conn.transaction():
-            yield backend.conn
-
-    embedders = Embedders(settings, load_embedder)
-
-    def live(name: CollectionName) -> LiveEngine:
-        with lock:
-            return live_engine(backend.conn, embedders, name)
+    def reading(namespace: str) -> Iterator[Connection]:
+        with lock, on(backend.conn)(namespace) as conn:
+            yield conn
 
     return Desk(
         reading=reading,
         writing=connection,
-        embedder=embedders.of(None),
+        finder=Finder(Embedders(settings, load_embedder), open_reranker(settings.reranker_model)),
         model=open_model(settings),
         unknown=settings.answer_unknown,
         min_similarity=settings.answer_min_similarity,
-        reranker=open_reranker(settings.reranker_model),
-        live_engine=live,
     )
 
 

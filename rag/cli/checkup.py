@@ -85,6 +85,18 @@ def parser(settings: Settings) -> Iterator[Finding]:
         yield warn("ocr", missing, "install tesseract-ocr, or set RAG_OCR=off")
 
 
+def executor(settings: Settings) -> Iterator[Finding]:
+    """Where files are parsed and texts embedded."""
+    from rag.scale.executor import cluster_of
+
+    cluster = cluster_of(settings)
+    if cluster is None:
+        yield ok("executor", "local: parsing and embedding in processes of this machine")
+        return
+    version, place = cluster.look()
+    yield ok("executor", f"Ray {version}, {place}")
+
+
 def embedding(settings: Settings) -> Iterator[Finding]:
     """The engine that computes vectors, and why not the fast one."""
     import time

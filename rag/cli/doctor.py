@@ -63,6 +63,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from findings_of("answers", lambda: checkup.answers(settings))
     yield from findings_of("postgres", lambda: _servers(settings))
     yield from findings_of("parser", lambda: checkup.parser(settings))
+    yield from findings_of("executor", lambda: checkup.executor(settings))
     yield from findings_of("embedding", lambda: checkup.embedding(settings))
 
 

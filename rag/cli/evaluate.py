@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.terminal import AsJson, escape, note, plural, say, table, write_json
+
+if TYPE_CHECKING:
+    from rag.evaluation.langfuse import Langfuse
+    from rag.store.collections import Collection
+    from rag.store.database import Connection
 
 app = typer.Typer(
     help="Datasets of questions, experiments on them, their results side by side.",
@@ -111,9 +116,13 @@ def push(
 def pull(
     name: Name,
     dataset: Annotated[str, typer.Option(help="The dataset in Langfuse.")],
+    experiment: Annotated[
+        list[str] | None, typer.Option(help="The scores of an experiment that was pushed, instead.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a dataset from Langfuse; one of that name that asks other things is replaced."""
+    """Fetch a dataset from Langfuse; one of that name that asks other things is replaced. Or the
+    scores that were given to experiments there."""
     from rag.cli.backend import open_backend
     from rag.evaluation.experiment import replace_dataset
     from rag.evaluation.langfuse import open_langfuse
@@ -122,6 +131,9 @@ def pull(
 
     with open_backend() as backend, open_langfuse(backend.settings) as langfuse:
         found = collections.find_collection(backend.conn, CollectionName.parse(name))
+        if experiment:
+            _pull_scores(backend.conn, found, langfuse, dataset, experiment, as_json)
+            return
         items = langfuse.pull_dataset(dataset)
         replace_dataset(backend.conn, found, dataset, items)
     _show_dataset(name, dataset, len(items), as_json)
@@ -150,6 +162,25 @@ def synthesize(
         items = synthetic_items(rows, open_model(backend.settings))
         import_dataset(backend.conn, found, dataset, items, is_synthetic=True)
     _show_dataset(name, dataset, len(items), as_json)
+
+
+def _pull_scores(
+    conn: Connection, found: Collection, langfuse: Langfuse, dataset: str, names: list[str],
+    as_json: bool,
+) -> None:  # fmt: skip
+    from rag.evaluation import export as exports
+    from rag.store import evaluation
+
+    new = 0
+    for side in exports.sides(conn, found, names):
+        scores = langfuse.pull_scores(dataset, side.name, side.results)
+        kept = evaluation.find_experiment(conn, found.id, side.name)
+        assert kept is not None
+        new += evaluation.take_scores(conn, kept["id"], scores, "given in Langfuse")
+    if as_json:
+        write_json({"dataset": dataset, "runs": names, "new_scores": new})
+    else:
+        say(f"Took over {plural(new, 'score')} of {plural(len(names), 'run')}.")
 
 
 def _show_dataset(name: str, dataset: str, count: int, as_json: bool) -> None:

@@ -73,6 +73,8 @@ def _run(backend: Backend, name: CollectionName, *, is_silent: bool) -> list[str
                 note(f"Another run of {event['partition']} goes first; waiting for it to end.")
             elif kind == "progress":
                 stages.show(str(event["stage"]), int(event["done"]), int(event["total"]))
+            elif kind == "page":
+                stages.read(str(event["name"]), int(event["page"]), int(event["pages"]))
     return run_ids
 
 

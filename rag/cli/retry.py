@@ -19,7 +19,8 @@ def retry(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make failed documents due again; the next run (or `rag ingest`) tries them."""
+    """Make failed documents, and those whose pictures could not be described, due again; the next
+    run (or `rag ingest`) tries them."""
     from rag.cli.backend import open_backend
     from rag.model import CollectionName
     from rag.store import collections, ledger

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.terminal import AsJson, escape, plural, say, table, write_json
 from rag.errors import ConfigurationError, NotFoundError
+
+if TYPE_CHECKING:
+    from rag.schedules import Kind
 
 app = typer.Typer(
     help="Run collections by time, and say how current they should be.",
@@ -17,6 +20,13 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="NS/NAME", help="The collection's full name.")]
+Evaluation = Annotated[
+    bool, typer.Option("--evaluation", help="The evaluation of what is live, not the run.")
+]
+
+
+def _kind(is_evaluation: bool) -> Kind:
+    return "evaluation" if is_evaluation else "ingest"
 
 
 @app.command("set")
@@ -28,6 +38,7 @@ def set_(
     cron: Annotated[
         str | None, typer.Option(metavar="EXPR", help="Five fields of cron, in UTC.")
     ] = None,
+    evaluation: Evaluation = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the collection every so many days or by cron; at once when it has never been run so."""
@@ -39,11 +50,13 @@ def set_(
     rhythm = read_rhythm(days, cron)
     with open_backend() as backend:
         found = collections.find_collection(backend.conn, CollectionName.parse(name))
-        schedules.set_schedule(backend.conn, found.id, rhythm.every_days, rhythm.cron)
+        kind = _kind(evaluation)
+        schedules.set_schedule(backend.conn, found.id, rhythm, kind)
     if as_json:
-        write_json({"collection": name, "every_days": rhythm.every_days, "cron": rhythm.cron})
+        write_json({"collection": name, "kind": kind, "every_days": rhythm.every_days,
+                    "cron": rhythm.cron})  # fmt: skip
     else:
-        say(f"{name} is run: {rhythm}.")
+        say(f"{name} is {'evaluated' if evaluation else 'run'}: {rhythm}.")
 
 
 @app.command("list")
@@ -58,6 +71,7 @@ def list_(as_json: AsJson = False) -> None:
     found = [
         {
             "collection": f"{row['namespace']}/{row['collection']}",
+            "kind": row["kind"],
             "schedule": str(rhythm := Rhythm(row["every_days"], row["cron"])),
             "last_run_at": row["last_run_at"],
             "due_at": due_at(rhythm, row["last_run_at"], row["created_at"]),
@@ -69,12 +83,12 @@ def list_(as_json: AsJson = False) -> None:
     elif not found:
         say("No schedule: `rag schedule set NS/NAME --days 1` makes one.")
     else:
-        columns = ("collection", "schedule", "last run", "due")
+        columns = ("collection", "kind", "schedule", "last run", "due")
         table(columns, [tuple(row.values()) for row in found])
 
 
 @app.command()
-def remove(name: Name, as_json: AsJson = False) -> None:
+def remove(name: Name, evaluation: Evaluation = False, as_json: AsJson = False) -> None:
     """Run the collection by time no longer."""
     from rag.cli.backend import open_backend
     from rag.model import CollectionName
@@ -82,7 +96,7 @@ def remove(name: Name, as_json: AsJson = False) -> None:
 
     with open_backend() as backend:
         found = collections.find_collection(backend.conn, CollectionName.parse(name))
-        if not schedules.drop_schedule(backend.conn, found.id):
+        if not schedules.drop_schedule(backend.conn, found.id, _kind(evaluation)):
             raise NotFoundError(
                 f"{name} has no schedule: `rag schedule list` shows those there are.",
                 code="schedule_not_found",
@@ -90,7 +104,7 @@ def remove(name: Name, as_json: AsJson = False) -> None:
     if as_json:
         write_json({"collection": name, "removed": True})
     else:
-        say(f"{name} is no longer run by time.")
+        say(f"{name} is no longer {'evaluated' if evaluation else 'run'} by time.")
 
 
 @app.command("import")
@@ -109,7 +123,7 @@ def import_(
     with open_backend() as backend, backend.conn.transaction():
         for name, rhythm in entries:
             found = collections.find_collection(backend.conn, name)
-            schedules.set_schedule(backend.conn, found.id, rhythm.every_days, rhythm.cron)
+            schedules.set_schedule(backend.conn, found.id, rhythm, "ingest")
     if as_json:
         write_json({"schedules": len(entries)})
     else:
@@ -132,7 +146,7 @@ def objective(
     from dataclasses import asdict
 
     from rag.cli.backend import open_backend
-    from rag.freshness import measure, objective_of, span
+    from rag.freshness import measure, percentiles, span
     from rag.model import CollectionName
     from rag.store import collections, freshness
 
@@ -142,7 +156,7 @@ def objective(
         found = collections.find_collection(backend.conn, CollectionName.parse(name))
         if default:
             freshness.drop_objective(backend.conn, found.id)
-        aim = objective_of(backend.conn, found, backend.settings)
+        aim = measure(backend.conn, found, backend.settings).objective
         if warn_s is not None or fail_s is not None:
             warn, fail = warn_s or aim.warn_s, fail_s or aim.fail_s
             if fail < warn:
@@ -150,11 +164,13 @@ def objective(
                     "--fail-s must not be below --warn-s.", code="bad_objective"
                 )
             freshness.set_objective(backend.conn, found.id, warn, fail)
-            aim = objective_of(backend.conn, found, backend.settings)
-        shards = [measure(backend.conn, found, index) for index in range(found.shards)]
+        shards = [
+            measure(backend.conn, found, backend.settings, index) for index in range(found.shards)
+        ]
+    aim = shards[0].objective
     if as_json:
         write_json({"objective": asdict(aim), "shards": [asdict(shard) for shard in shards]})
         return
     say(f"{name}: warn after {span(aim.warn_s)}, fail after {span(aim.fail_s)}.")
     for number, shard in enumerate(shards):
-        say(f"Shard {number} is {shard.state(aim)}. {shard.words(aim)}")
+        say(f"Shard {number} is {shard.state}. {shard.words} {percentiles(shard)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from rag.cli.terminal import messages, note
+from rag.cli.terminal import escape, messages, note
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -21,6 +21,7 @@ LABELS: Mapping[str, tuple[str, str]] = {
     "search_index": ("publish", "documents"),
 }
 _PLAIN_EVERY_S = 3.0
+_NAME_MOST = 40
 
 
 class Stages(Protocol):
@@ -28,6 +29,10 @@ class Stages(Protocol):
 
     def show(self, stage: str, done: int, total: int) -> None:
         """`done` of `total`; a total of 0 is not known yet."""
+        ...
+
+    def read(self, name: str, page: int, pages: int) -> None:
+        """The parser is at `page` of the `pages` of the document `name`."""
         ...
 
 
@@ -49,6 +54,9 @@ class _Silent:
     def show(self, stage: str, done: int, total: int) -> None:
         """Nothing."""
 
+    def read(self, name: str, page: int, pages: int) -> None:
+        """Nothing."""
+
 
 class _Bars:
     def __init__(self, progress: Progress) -> None:
@@ -65,7 +73,14 @@ class _Bars:
         task = self._tasks[stage]
         if done or total:
             self._progress.start_task(task)
-        self._progress.update(task, completed=done, total=total or None)
+        # what was read last need not be what is read now
+        unit = LABELS[stage][1]
+        self._progress.update(task, completed=done, total=total or None, unit=unit)
+
+    def read(self, name: str, page: int, pages: int) -> None:
+        """Name the page beside the bar of parsing."""
+        unit = f"{LABELS['parsed_documents'][1]}  {_place(name, page, pages)}"
+        self._progress.update(self._tasks["parsed_documents"], unit=unit)
 
 
 class _Lines:
@@ -74,13 +89,22 @@ class _Lines:
     def __init__(self) -> None:
         self._shown: dict[str, tuple[int, int]] = {}
         self._pending: dict[str, tuple[int, int]] = {}
+        self._reading = ""
         self._last = time.monotonic()
 
     def show(self, stage: str, done: int, total: int) -> None:
         """Take note, and write when it is time."""
         if stage in LABELS and (done or total) and self._shown.get(stage) != (done, total):
             self._pending[stage] = (done, total)
-        if self._pending and time.monotonic() - self._last >= _PLAIN_EVERY_S:
+        self._write_in_time()
+
+    def read(self, name: str, page: int, pages: int) -> None:
+        """Take note, and write when it is time."""
+        self._reading = _place(name, page, pages)
+        self._write_in_time()
+
+    def _write_in_time(self) -> None:
+        if (self._pending or self._reading) and time.monotonic() - self._last >= _PLAIN_EVERY_S:
             self.flush()
 
     def flush(self) -> None:
@@ -91,11 +115,23 @@ class _Lines:
                 self._pending.items(), key=lambda item: list(LABELS).index(item[0])
             )
         ]
+        parts += [self._reading] if self._reading else []
         if parts:
             note("  " + ", ".join(parts))
+        self._reading = ""
         self._shown.update(self._pending)
         self._pending.clear()
         self._last = time.monotonic()
+
+
+def _place(name: str, page: int, pages: int) -> str:
+    return f"{escape(shortened(name))} page {page:,} of {pages:,}"
+
+
+def shortened(name: str) -> str:
+    """The name in at most 40 characters, its end kept; what can not be printed is `?`."""
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    return shown if len(shown) <= _NAME_MOST else "..." + shown[3 - _NAME_MOST :]
 
 
 def _progress() -> Progress:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag.cli.terminal import cell, escape, plural, say, table
+from rag.freshness import percentiles
+
+if TYPE_CHECKING:
+    from rag.freshness import Freshness
 
 _STATES = {
     "live": "green",
@@ -34,6 +38,12 @@ def show_overview(shown: Mapping[str, Any]) -> None:
             )
     if shown["generations"]:
         _show_generations(shown["generations"])
+
+
+def show_freshness(found: Freshness) -> None:
+    """Whether the collection is as current as it should be, and how long changes took."""
+    colour = {"fresh": "green", "late": "yellow", "stale": "red"}[found.state]
+    say(f"freshness: [{colour}]{found.state}[/{colour}]. {found.words} {percentiles(found)}")
 
 
 def chosen(options: Mapping[str, Any]) -> str:

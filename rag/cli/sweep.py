@@ -29,7 +29,7 @@ def sweep(
 
     with open_backend() as backend:
         kept_s = backend.settings.retention_s if older_than is None else older_than * _DAY_S
-        removed = retention.sweep(backend.conn, kept_s)
+        removed = retention.sweep(backend.conn, kept_s, backend.settings.query_retention_days)
     if as_json:
         write_json({"older_than_days": kept_s / _DAY_S, "removed": removed})
         return
@@ -38,3 +38,5 @@ def sweep(
         f"{plural(removed['parsed'], 'parsed text')} with its chunks, "
         f"{plural(removed['embeddings'], 'vector')}: unused for {kept_s / _DAY_S:g} days."
     )
+    if "queries" in removed:
+        say(f"Removed {plural(removed['queries'], 'old question')} from the log.")

@@ -25,18 +25,12 @@ def open_workshop(
     """The tools of a build of this collection; parser processes end with the block."""
     from rag.ingest.spool import Spool
     from rag.ingest.workshop import Workshop, no_progress
-    from rag.parse.captions import VisionModel
-    from rag.parse.configuration import caption_config, ocr_config, parse_limits
-    from rag.parse.pool import DoclingParser
+    from rag.parse.configuration import parser_parts
+    from rag.scale.executor import cluster_of, open_parser
     from rag.store import collections
 
     settings = backend.settings
-    captions = caption_config(settings)
-    parser = DoclingParser(
-        parse_limits(settings), settings.parse_workers or None,
-        artifacts_path=settings.layout_models, ocr=ocr_config(settings),
-        captioner=VisionModel(captions) if captions else None,
-    )  # fmt: skip
+    parser = open_parser(parser_parts(settings), settings.parse_workers, cluster_of(settings))
     uris = [row["uri"] for row in collections.list_sources(backend.conn, found)]
     engines = open_engines(settings)
     try:
@@ -57,9 +51,12 @@ def open_engines(settings: Settings) -> Engines:
     from rag.embed.pretrained import find_model
     from rag.embed.tokenizer import ModelTokenizer
     from rag.ingest.workshop import Engines
+    from rag.scale.executor import cluster_of, open_document_embedder
 
-    tokenizer = ModelTokenizer(find_model(settings.embedding_model))
-    return Engines(tokenizer, load_embedder(settings))
+    model, precision = settings.embedding_model, settings.embedding_precision
+    folder = settings.home / "models"
+    embedder = open_document_embedder(model, precision, folder, cluster_of(settings))
+    return Engines(ModelTokenizer(find_model(model)), embedder)
 
 
 def open_lab(backend: Backend) -> Lab:

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag.drift import statistics
+from rag.drift.plot import histograms
 from rag.drift.statistics import Vectors
 
-ALPHA = 0.01  # of a whole check, however many tests it makes: one false alarm in a hundred
-
-_BINS = 24
-_BARS = " ▁▂▃▄▅▆▇█"
+# of a whole check, however many tests it makes: half of the one false alarm in a hundred that may
+# be, for what is measured varies
+ALPHA = 0.005
 
 State = Literal["alike", "drifted", "far"]
 
@@ -66,7 +65,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """All tests of one check; without any there were too few members to judge by."""
+    """All tests of one check, and a picture (SVG); without tests there were too few members to
+    judge by."""
 
     reference: int
     recent: int
@@ -105,8 +105,9 @@ def mix_drift(reference: Sample, recent: Sample) -> Judgement:
             Measure("lengths_ks", *lengths, 0.2, 0.4),
         ]
     )
-    words = [np.log1p(np.array(side.words, dtype=float)) for side in (reference, recent)]
-    return Judgement(len(reference), len(recent), found, two_lines(*words))
+    words = [np.log10(np.array(side.words, dtype=float) + 1) for side in (reference, recent)]
+    plot = histograms("length in words (powers of ten)", *words)
+    return Judgement(len(reference), len(recent), found, plot)
 
 
 def query_drift(reference: Vectors, recent: Vectors, documents: Vectors) -> Judgement:
@@ -115,7 +116,8 @@ def query_drift(reference: Vectors, recent: Vectors, documents: Vectors) -> Judg
     wider = float(np.median(after) - np.median(before))
     p_value = statistics.length_test(before.tolist(), after.tolist())[1]
     found = _together([_moved(reference, recent), Measure("gap_rise", wider, p_value, 0.05, 0.15)])
-    return Judgement(len(reference), len(recent), found, two_lines(before, after))
+    plot = histograms("distance from the question to the nearest document", before, after)
+    return Judgement(len(reference), len(recent), found, plot)
 
 
 def outcome_drift(reference: Asked, recent: Asked) -> Judgement:
@@ -176,18 +178,7 @@ def _together(measures: Sequence[Measure]) -> tuple[Finding, ...]:
 
 def _distances(reference: Sample, recent: Sample) -> str:
     centre = reference.vectors.mean(axis=0)
-    return two_lines(
-        *(np.linalg.norm(side.vectors - centre, axis=1) for side in (reference, recent))
+    return histograms(
+        "distance from the centre of the reference",
+        *(np.linalg.norm(side.vectors - centre, axis=1) for side in (reference, recent)),
     )
-
-
-def two_lines(before: NDArray[np.floating], after: NDArray[np.floating]) -> str:
-    """Two histograms over one axis, drawn as bars of text."""
-    lowest = min(before.min(), after.min())
-    edges = np.linspace(lowest, max(before.max(), after.max(), lowest + 1e-9), _BINS + 1)
-    lines = []
-    for name, side in (("reference", before), ("recent   ", after)):
-        shares = np.histogram(side, edges)[0] / len(side)
-        bars = "".join(_BARS[min(8, int(np.ceil(share * 24)))] for share in shares)
-        lines.append(f"{name} {bars}")
-    return "\n".join(lines)

@@ -13,7 +13,7 @@ import numpy as np
 from rag.drift import judgement
 from rag.drift.judgement import Asked, Judgement, Sample
 from rag.store import drift
-from rag.store.drift import Reference, Scope
+from rag.store.drift import Found, Reference, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +76,15 @@ def outcomes(shop: Workshop, shard: Shard) -> Judgement:
     scores = [row["best_score"] for row in before if row["best_score"] is not None]
     low = float(np.quantile(scores, 0.05)) if scores else 0.0
     return judgement.outcome_drift(_asked(before, low), _asked(recent, low))
+
+
+def keep(shop: Workshop, shard: Shard, check: str, found: Judgement) -> None:
+    """Keep what the check found: it is shown as metrics until it looks again. What it did not
+    judge it does not know."""
+    kept = [
+        Found(item.name, item.value, item.warn, item.fail, item.p_value) for item in found.findings
+    ]
+    drift.keep_findings(shop.conn, shop.collection(shard).id, shard.index, check, kept)
 
 
 def _take_documents(shop: Workshop, scope: Scope) -> int:

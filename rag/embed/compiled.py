@@ -27,7 +27,9 @@ class CompiledModel:
 
         cores = len(os.sched_getaffinity(0))
         streams = min(cores, _MOST_STREAMS)
-        self._model = ov.Core().compile_model(graph, "CPU", _settings(precision, width, streams))
+        self._model = ov.Core().compile_model(
+            graph, "CPU", runtime_settings(precision, width, streams)
+        )
         # one batch more than streams waits in line, so that no core idles while Python looks away
         self._requests = [self._model.create_infer_request() for _ in range(streams * 2)]
 
@@ -56,7 +58,8 @@ class CompiledModel:
                 request.wait()
 
 
-def _settings(precision: str, width: int, streams: int) -> dict[str, object]:
+def runtime_settings(precision: str, width: int, streams: int) -> dict[str, object]:
+    """How the runtime computes that precision in that many streams."""
     settings: dict[str, object] = {
         "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else _fastest(),
         "NUM_STREAMS": streams,

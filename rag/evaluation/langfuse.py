@@ -4,7 +4,7 @@ names, so a repeat overwrites itself and doubles nothing."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -72,13 +72,22 @@ class Langfuse:
                     "comment": f"{trace} : {row['reasons'].get(metric, '')}",
                 })  # fmt: skip
 
-    def pull_scores(self, dataset: str, run: str) -> dict[str, dict[str, float]]:
-        """The scores of a run, by dataset item id and metric."""
+    def pull_scores(
+        self, dataset: str, run: str, keys: Iterable[str]
+    ) -> dict[str, dict[str, float]]:
+        """The scores of a run, whoever gave them, by our key of the question and metric."""
+        ours = {_id(dataset, key): key for key in keys}
         path = f"/api/public/datasets/{quote(dataset, safe='')}/runs/{quote(run, safe='')}"
         found: dict[str, dict[str, float]] = {}
         for item in self._send("GET", path).get("datasetRunItems", []):
-            rows = self._pages("/api/public/v2/scores", {"traceId": item["traceId"]})
-            found[item["datasetItemId"]] = {row["name"]: float(row["value"]) for row in rows}
+            key = ours.get(item["datasetItemId"])
+            if key is not None:
+                rows = self._pages("/api/public/v2/scores", {"traceId": item["traceId"]})
+                found[key] = {
+                    row["name"]: float(row["value"])
+                    for row in rows
+                    if isinstance(row.get("value"), int | float)
+                }
         return found
 
     def _pages(self, path: str, parameters: dict[str, str]) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,8 @@ from rag.ports import Embedder
 
 FAILED = -1.0
 RANKING = ("hit@4", "hit@10", "recall@4", "recall@10", "MRR", "nDCG@10")
+# what decides whether something is worse than something else
+DECISIVE = ("recall@10", "nDCG@10")
 TEXT = (
     "SemanticSimilarity",
     "NonLLMStringSimilarity",

@@ -57,7 +57,11 @@ def means_table(chosen: Sequence[Side]) -> str:
     """The mean of each metric, an experiment per column, with the number of questions scored."""
     by_side = [kept_scores(side) for side in chosen]
     metrics = sorted({metric for scores in by_side for metric in scores})
-    head = "".join(f"<th scope='col'>{escape(side.name)}</th>" for side in chosen)
+    head = "".join(
+        f"<th scope='col'><span style='color: {_COLOURS[at % len(_COLOURS)]}'>&#9632;</span> "
+        f"{escape(side.name)}</th>"
+        for at, side in enumerate(chosen)
+    )
     rows = "".join(
         f"<tr><th scope='row'>{escape(metric)}</th>"
         + "".join(_mean_cell(scores.get(metric)) for scores in by_side)
@@ -79,7 +83,8 @@ def means_plot(chosen: Sequence[Side]) -> str:
     metrics = sorted({metric for scores in by_side for metric in scores})
     if not metrics:
         return ""
-    bar, gap, left, width = 14, 10, 240, 420
+    bar, gap, width = 14, 10, 420
+    left = 20 + 7 * max(map(len, metrics))
     height = len(metrics) * (len(chosen) * bar + gap) + gap
     parts = []
     for row, metric in enumerate(metrics):
@@ -99,23 +104,35 @@ def means_plot(chosen: Sequence[Side]) -> str:
     names = ", ".join(side.name for side in chosen)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' role='img' viewBox='0 0 {left + width + 60} "
-        f"{height}' width='100%' aria-label='Means by metric of {escape(names)}'>"
-        + "".join(parts)
-        + "</svg>"
+        f"{height}' width='100%' font-family='sans-serif' "
+        f"aria-label='Means by metric of {escape(names)}'>" + "".join(parts) + "</svg>"
     )
 
 
 def _questions(chosen: Sequence[Side]) -> str:
     head = "".join(f"<th scope='col'>{escape(side.name)}</th>" for side in chosen)
     rows = []
-    for key in dict.fromkeys(key for side in chosen for key in side.results):
+    keys = dict.fromkeys(key for side in chosen for key in side.results)
+    for key in sorted(keys, key=lambda each: _gain(chosen, each)):
         first = next(side.results[key] for side in chosen if key in side.results)
         cells = "".join(_result_cell(side, key) for side in chosen)
         rows.append(f"<tr><th scope='row'>{escape(first['question'])}</th>{cells}</tr>")
     return (
-        "<h2>Questions</h2><table><tr><th scope='col'>question</th>"
+        f"<h2>Questions{', those that lost most first' if len(chosen) > 1 else ''}</h2>"
+        "<table><tr><th scope='col'>question</th>"
         f"{head}</tr>{''.join(rows)}</table>"
     )
+
+
+def _gain(chosen: Sequence[Side], key: str) -> float:
+    """What the question gained from the first experiment to the last, over all metrics."""
+    first, last = (
+        sum(max(0.0, value) for value in side.results[key]["scores"].values())
+        if key in side.results
+        else 0.0
+        for side in (chosen[0], chosen[-1])
+    )
+    return float(last - first)
 
 
 def _result_cell(side: Side, key: str) -> str:

@@ -13,6 +13,7 @@ from rag.model import CollectionName
 from rag.store import collections, evaluation
 from rag.store.database import Row
 
+CALLED = "live"
 _HISTORY = 10
 _WORST = 10
 _FULL = 0.999
@@ -37,10 +38,10 @@ def evaluate_live(
     lab: Lab, name: CollectionName, dataset: Row, method: Method | None = None
 ) -> Evaluated:
     """Ask the dataset of the live generation, as an experiment called `live-XXXXXXXX`."""
-    ran = run_experiment(lab, name, dataset, method or Method(), called="live")
+    ran = run_experiment(lab, name, dataset, method or Method(), called=CALLED)
     collection = collections.find_collection(lab.conn, name)
     rows = evaluation.experiments(lab.conn, collection.id)
-    same = [row for row in rows if row["dataset"] == dataset["name"]][:_HISTORY]
+    same = evaluations_of(rows, dataset["name"])
     results = evaluation.results(lab.conn, ran.id)
     values = [value for row in results for value in row["scores"].values()]
     return Evaluated(
@@ -54,6 +55,12 @@ def evaluate_live(
         worst=_worst(results),
         chart=means_plot([Side(ran.name, {row["key"]: row for row in results})]),
     )
+
+
+def evaluations_of(rows: Sequence[Row], dataset: str) -> list[Row]:
+    """Of experiments, newest first: the last regular evaluations with that dataset."""
+    regular = (row for row in rows if row["name"].startswith(f"{CALLED}-"))
+    return [row for row in regular if row["dataset"] == dataset][:_HISTORY]
 
 
 def _worst(results: Sequence[Row]) -> list[tuple[str, str, str]]:

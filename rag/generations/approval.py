@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 from rag.asking import Embedders
@@ -70,7 +71,7 @@ def _repeated(candidate: Row, said: Row) -> Approval:
     return Approval(
         False,
         f"Generation {candidate['id']} did not pass the gate at "
-        f"{said['decided_at'].isoformat(timespec='seconds')} ({reasons}): the live one serves on. "
-        "`rag index gate` judges it anew, `rag index retire` gives it up.",
+        f"{said['decided_at'].astimezone(UTC):%Y-%m-%d %H:%M} UTC ({reasons}): the live one "
+        "serves on. `rag index gate` judges it anew, `rag index retire` gives it up.",
         said["report"],
     )

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from uuid import UUID, uuid4
 
 from rag.errors import PoisonError, RagError, TransientError
@@ -165,7 +166,8 @@ def _outcomes(shop: Workshop, terms: Terms, tasks: dict[int, Task]) -> Iterator[
             except RagError as error:
                 failed.append(ParseOutcome(key, None, error, 0.0))
                 continue
-            jobs[key] = terms.job(key, path, task.rows[0]["uri"])
+            job = terms.job(key, path, task.rows[0]["uri"])
+            jobs[key] = replace(job, on_page=partial(shop.on_page, job.name))
         # the first outcome comes when the connection is no longer needed here: who takes it may
         # use it from another thread
         yield from failed

@@ -21,6 +21,7 @@ from rag.store.database import Connection
 from rag.store.statistics import refresh_statistics
 
 Progress = Callable[[str, int, int], None]
+Pages = Callable[[str, int, int], None]
 
 
 class OpenSource(Protocol):
@@ -59,6 +60,10 @@ def no_progress(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
+def no_pages(name: str, page: int, pages: int) -> None:
+    """Pages that nobody follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """The tools of one run: a connection, the ports, the settings. Ports open lazily, so that a
@@ -74,6 +79,7 @@ class Workshop:
     embedder: Embedder
     run_id: str
     progress: Progress = no_progress
+    on_page: Pages = no_pages  # at which page of which document the parser is
     open_engines: OpenEngines = no_engines
     holds: bool = False  # a generation that has caught up waits to be promoted
 

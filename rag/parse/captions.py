@@ -29,6 +29,7 @@ PROMPT = (
     "Describe this picture in one or two plain sentences for someone who can not see it. Say what "
     "it shows, and copy the words and numbers that can be read in it. Begin with the description."
 )
+CAPTIONS_MISSING = "captions_missing"  # metadata of a document that `rag retry` parses again
 _LONGEST = 800  # characters kept of a description
 _MAX_TOKENS = 200
 _OPENER = re.compile(
@@ -155,7 +156,12 @@ def captioned(
         return document
     missing = len(wanted) - len(texts)
     warning = f"pictures_without_caption: {missing} of {len(wanted)} pictures ({failed.code})"
-    return replace(document, is_partial=True, warnings=(*document.warnings, warning))
+    return replace(
+        document,
+        is_partial=True,
+        warnings=(*document.warnings, warning),
+        metadata={**document.metadata, CAPTIONS_MISSING: str(missing)},
+    )
 
 
 def _texts(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from rag.errors import ConfigurationError
-from rag.parse.captions import CaptionConfig
+from rag.parse.captions import CaptionConfig, VisionModel
 from rag.parse.limits import ParseLimits
 from rag.parse.ocr import OcrConfig
+from rag.parse.pool import DoclingParser
 from rag.settings import Settings
 
 
@@ -44,3 +48,33 @@ def caption_config(settings: Settings) -> CaptionConfig | None:
 def ocr_config(settings: Settings) -> OcrConfig:
     """Whether and how pixels are read."""
     return OcrConfig(settings.ocr, tuple(settings.ocr_languages.split("+")))
+
+
+@dataclass(frozen=True, slots=True)
+class ParserParts:
+    """What a parser is made of, on whatever machine."""
+
+    limits: ParseLimits
+    layout_models: Path | None
+    ocr: OcrConfig
+    captions: CaptionConfig | None
+
+    def open(self, workers: int) -> DoclingParser:
+        """The parser; nothing is started before its first file. 0 workers: one per core."""
+        return DoclingParser(
+            self.limits,
+            workers or None,
+            artifacts_path=self.layout_models,
+            ocr=self.ocr,
+            captioner=VisionModel(self.captions) if self.captions else None,
+        )
+
+
+def parser_parts(settings: Settings) -> ParserParts:
+    """What the settings make of it. Raises ConfigurationError (`caption_model_not_named`)."""
+    return ParserParts(
+        parse_limits(settings),
+        settings.layout_models,
+        ocr_config(settings),
+        caption_config(settings),
+    )

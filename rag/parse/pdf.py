@@ -93,11 +93,7 @@ def _read(
         source = PdfSource(path, password)
     except (RuntimeError, ValueError) as exc:
         raise corrupt("docling can not load the PDF") from exc
-    pages: list[Page] = []
-    for number, page in enumerate(source.pages(), 1):
-        if page is not None:
-            pages.append(page)
-        report(page=number)
+    pages = [page for page in source.pages(report) if page is not None]
     if not pages:
         raise corrupt("none of its pages can be decoded")
     return source, pages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +66,10 @@ def read_metadata(path: Path, password: str | None) -> dict[str, str]:
     return {}
 
 
+def _unheard(**_: int) -> None:
+    """For pages whose progress nobody follows."""
+
+
 class PdfSource:
     """An open PDF. Pages are decoded one at a time and let go again."""
 
@@ -82,9 +86,10 @@ class PdfSource:
         )
         self.page_count = int(self._document.number_of_pages())
 
-    def pages(self) -> Iterator[Page | None]:
-        """All pages in order; None for one that can not be decoded."""
+    def pages(self, report: Callable[..., None] = _unheard) -> Iterator[Page | None]:
+        """All pages in order, each reported before it is decoded; None for one that can not be."""
         for number in range(1, self.page_count + 1):
+            report(page=number)
             yield self._page(number)
             self._document.unload_pages((number, number + 1))
 

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -32,15 +33,40 @@ from rag.ports import Attachment, Captioner, ParseJob, ParseOutcome
 
 PARSER_VERSION = 3  # raise it whenever the same bytes would give another text or other blocks
 
+# who waits without end does not hear that Ray cancels it
+_WAKE_S = 0.5
 _RETRIED = frozenset({"parser_crashed", "parse_memory"})
 
 
 @dataclass(slots=True)
 class _Batch:
-    """One call of `parse`: where its outcomes go, and whether anybody still waits for them."""
+    """One call of `parse`: where its outcomes go, with what is to be told meanwhile, and whether
+    anybody still waits for them."""
 
-    done: queue.Queue[ParseOutcome | BaseException] = field(default_factory=queue.Queue)
+    done: queue.Queue[ParseOutcome | BaseException | Callable[[], None]] = field(
+        default_factory=queue.Queue
+    )
     abandoned: threading.Event = field(default_factory=threading.Event)
+
+    def next(self) -> ParseOutcome:
+        """The next outcome; pages are told until it comes. Raises what a slot ended with."""
+        while True:
+            try:
+                found = self.done.get(timeout=_WAKE_S)
+            except queue.Empty:
+                continue
+            if isinstance(found, ParseOutcome):
+                return found
+            if isinstance(found, BaseException):
+                raise found
+            found()
+
+    def telling(self, job: ParseJob) -> ParseJob:
+        """`job`, whose pages are told by whoever waits for outcomes."""
+        on_page = job.on_page
+        if on_page is None:
+            return job
+        return replace(job, on_page=lambda *at: self.done.put(partial(on_page, *at)))
 
 
 class DoclingParser:
@@ -93,13 +119,13 @@ class DoclingParser:
         running = 0
         try:
             for job in jobs:
-                self._submit(job, batch)
+                self._submit(batch.telling(job), batch)
                 running += 1
                 if running > self.workers:
-                    yield _taken(batch.done.get())
+                    yield batch.next()
                     running -= 1
             for _ in range(running):
-                yield _taken(batch.done.get())
+                yield batch.next()
         finally:
             batch.abandoned.set()
 
@@ -288,9 +314,3 @@ def _version(package: str) -> str:
     with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
     return "missing"
-
-
-def _taken(outcome: ParseOutcome | BaseException) -> ParseOutcome:
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome

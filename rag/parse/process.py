@@ -30,6 +30,7 @@ from rag.ports import Attachment, ParseJob
 
 _TICK_S = 0.05
 _START_S = 60.0
+_PAGE_EVERY_S = 0.25
 _TOKEN = "RAG_PARSE_CHILD"  # noqa: S105  (a name, not a secret)
 
 Command = Callable[[Path], Sequence[str]]
@@ -46,7 +47,7 @@ class ChildProcess:
     limits: ParseLimits
     served: int = 0
     hello: dict[str, object] = field(default_factory=dict)
-    base_rss: int = 0
+    extent: outcomes.Extent = field(default_factory=outcomes.Extent)
 
     @classmethod
     def start(
@@ -147,11 +148,13 @@ class ChildProcess:
         }
         try:
             self._write(wire.pack_json(wire.REQUEST, request))
-            outcome = read(self._await_result(nonce, cancelled))
+            outcome = read(self._await_result(nonce, job, cancelled))
         except BaseException as exc:
             self.end()
             if isinstance(exc, wire.BrokenFrame):
-                raise outcomes.crashed(f"it sent no valid result ({exc})") from exc
+                raise outcomes.crashed(
+                    f"it sent no valid result ({exc})", self.extent.where
+                ) from exc
             raise
         finally:
             copy.unlink(missing_ok=True)
@@ -208,22 +211,36 @@ class ChildProcess:
                 code="parser_unavailable",
             ) from exc
 
-    def _await_result(self, nonce: str, cancelled: Callable[[], bool]) -> bytes:
-        started = time.monotonic()
-        extent = outcomes.Extent()
+    def _await_result(self, nonce: str, job: ParseJob, cancelled: Callable[[], bool]) -> bytes:
+        started = watched = told = time.monotonic()
+        self.extent, page = outcomes.Extent(), None
         reader = wire.FrameReader.start(self.limits.output_bytes)
         while True:
             for kind, body in self._frames(reader, cancelled):
                 if kind == wire.RESULT:
                     return wire.unseal(nonce, body)
                 if kind == wire.PROGRESS:
-                    extent = extent.after(body, self.limits.pages)
-            wall = self.limits.wall(*extent)
-            if time.monotonic() - started > wall:
-                raise outcomes.timed_out(wall)
-            rss = _tree_rss(self.process.pid)
-            if rss > self.limits.memory_bytes:
-                raise outcomes.out_of_memory(rss, self.limits.memory_bytes)
+                    self.extent = self.extent.after(body, self.limits.pages)
+            now = time.monotonic()
+            if now - watched >= _TICK_S:  # not once for each page: a look costs milliseconds
+                self._watch(now - started)
+                watched = now
+            if now - told >= _PAGE_EVERY_S and self.extent.page != page:
+                self._tell(job)
+                told, page = now, self.extent.page
+
+    def _watch(self, seconds: float) -> None:
+        """Raises when the document took more time or memory than it may."""
+        wall = self.limits.wall(self.extent.pages, self.extent.ocr_pages)
+        if seconds > wall:
+            raise outcomes.timed_out(wall, self.extent.where)
+        rss = _tree_rss(self.process.pid)
+        if rss > self.limits.memory_bytes:
+            raise outcomes.out_of_memory(rss, self.limits.memory_bytes, self.extent.where)
+
+    def _tell(self, job: ParseJob) -> None:
+        if job.on_page is not None and self.extent.page and self.extent.pages:
+            job.on_page(self.extent.page, self.extent.pages)
 
     def _frames(
         self, reader: wire.FrameReader, cancelled: Callable[[], bool]
@@ -238,7 +255,7 @@ class ChildProcess:
                 return []
         data = os.read(self.process.stdout.fileno(), 1 << 20)
         if not data:
-            raise outcomes.crashed(self._how_it_ended())
+            raise outcomes.crashed(self._how_it_ended(), self.extent.where)
         return reader.feed(data)
 
     def _how_it_ended(self) -> str:

@@ -46,8 +46,8 @@ def read_empty_pages(
     try:
         for page in pages:
             if page.is_scan:
-                page = _with_words(document, page, ocr, dpi)
                 report(page=page.number)
+                page = _with_words(document, page, ocr, dpi)
                 if page.words:
                     read.append(page.number)
             result.append(page)
@@ -91,7 +91,7 @@ def convert_image(path: Path, ocr: Ocr | None, dpi: int, report: Callable[..., N
             pages = []
             if ocr is not None:
                 report(pages=count, ocr_pages=count)
-                pages = list(_frames(image, count, ocr, dpi))
+                pages = list(_frames(image, count, ocr, dpi, report))
     except (OSError, ValueError, TypeError, LookupError, SyntaxError, EOFError) as exc:
         raise corrupt("the image can not be decoded") from exc
     found = {page.number for page in pages if page.words}
@@ -119,8 +119,11 @@ def _readable(frame: Any) -> Any:
     return frame.resize(size, Image.Resampling.BICUBIC)
 
 
-def _frames(image: Any, count: int, ocr: Ocr, dpi: int) -> Iterator[Page]:
+def _frames(
+    image: Any, count: int, ocr: Ocr, dpi: int, report: Callable[..., None]
+) -> Iterator[Page]:
     for index in range(count):
+        report(page=index + 1)
         image.seek(index)
         frame = _readable(image.convert("L"))
         words, turned = ocr.words(frame, dpi)

@@ -108,3 +108,30 @@ def questions(
     """Different questions of a span of time, the newest first."""
     given = {"collection_id": collection_id, "after": after, "until": until, "limit": limit}
     return conn.execute(statements("drift")["questions"], given).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One test of a check as it was last judged."""
+
+    measure: str
+    value: float
+    warn: float
+    fail: float
+    p_value: float
+
+
+def keep_findings(
+    conn: Connection, collection_id: int, shard: int, check: str, found: Sequence[Found]
+) -> None:
+    """What the check found in the shard, in place of what it found before."""
+    given = {"collection_id": collection_id, "shard": shard, "check_name": check}
+    with conn.transaction():
+        conn.execute(statements("drift")["drop_findings"], given)
+        for item in found:
+            conn.execute(statements("drift")["keep_finding"], {**given, **asdict(item)})
+
+
+def findings(conn: Connection) -> list[Row]:
+    """What checks found last, by collection, check and measure."""
+    return conn.execute(statements("drift")["findings"]).fetchall()

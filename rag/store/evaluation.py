@@ -146,6 +146,20 @@ def record_result(
             conn.execute(sql["record_score"], given)
 
 
+def take_scores(
+    conn: Connection, experiment_id: int, scores: Mapping[str, Mapping[str, float]], reason: str
+) -> int:
+    """Keep scores that were given elsewhere, by question and metric; returns how many were new."""
+    given = [
+        {"experiment_id": experiment_id, "key": key, "metric": metric, "value": value,
+         "reason": reason}
+        for key, row in scores.items() for metric, value in row.items()
+    ]  # fmt: skip
+    statement = statements("evaluation")["take_score"]
+    with conn.transaction():
+        return sum(conn.execute(statement, each).rowcount for each in given)
+
+
 def finish_experiment(conn: Connection, experiment_id: int) -> None:
     """Every question is done."""
     given = {"experiment_id": experiment_id}

@@ -69,7 +69,6 @@ class Filters:
             "range_lows": [_text(each.low) for _, each in ranges],
             "range_highs": [_text(each.high) for _, each in ranges],
             "ranges_are_numbers": [each.is_number for _, each in ranges],
-            "is_filtered": self != NO_FILTERS,
         }
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 from rag.store.database import Connection, Row
 from rag.store.queries import statements
-
-
-def objective(conn: Connection, collection_id: int) -> Row | None:
-    """The collection's own `warn_s` and `fail_s`, if it has any."""
-    given = {"collection_id": collection_id}
-    return conn.execute(statements("freshness")["objective"], given).fetchone()
 
 
 def set_objective(conn: Connection, collection_id: int, warn_s: float, fail_s: float) -> None:
@@ -23,9 +19,18 @@ def drop_objective(conn: Connection, collection_id: int) -> None:
     conn.execute(statements("freshness")["drop_objective"], {"collection_id": collection_id})
 
 
-def freshness(conn: Connection, collection_id: int, shard: int, window_s: float) -> Row:
-    """Counts, ages and percentiles of one shard."""
-    given = {"collection_id": collection_id, "shard": shard, "window_s": window_s}
-    row = conn.execute(statements("freshness")["freshness"], given).fetchone()
-    assert row is not None
-    return row
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is measured: every collection, one, or one shard of it, over changes of so many
+    seconds, against these objectives where a collection has none of its own."""
+
+    window_s: float
+    warn_s: float
+    fail_s: float
+    collection_id: int | None = None
+    shard: int | None = None
+
+
+def freshness(conn: Connection, look: Look) -> list[Row]:
+    """Counts, ages and percentiles by collection."""
+    return conn.execute(statements("freshness")["freshness"], asdict(look)).fetchall()

@@ -99,7 +99,8 @@ def resolve(conn: Connection, stages: Sequence[str], document_ids: Sequence[int]
 
 
 def retry(conn: Connection, collection_id: int, uri: str | None = None) -> int:
-    """Make failed documents (all, or one by uri) due again; returns how many letters closed."""
+    """Make failed documents (all, or one by uri) due again, and those whose pictures could not be
+    described; returns how many."""
     parameters = {"collection_id": collection_id, "uri": uri}
     row = conn.execute(statements("ledger")["retry"], parameters).fetchone()
     assert row is not None

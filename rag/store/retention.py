@@ -14,11 +14,15 @@ from rag.store.database import Connection, Row
 from rag.store.manifest import lock_shard
 from rag.store.queries import statements
 
+_DAY_S = 86_400.0
+_QUERIES_AT_A_TIME = 10_000
 
-def sweep(conn: Connection, retention_s: float) -> dict[str, int]:
+
+def sweep(conn: Connection, retention_s: float, query_retention_days: float = 0) -> dict[str, int]:
     """Remove generations, parsed text, chunks and vectors that nothing has used for
-    `retention_s`; returns how many of each. Each namespace is one short transaction, under the
-    lock of its writers, so nothing that a run is about to use goes."""
+    `retention_s`, and questions older than `query_retention_days` (0: none); returns how many of
+    each. Each namespace is one short transaction, under the lock of its writers, so nothing that a
+    run is about to use goes."""
     sql = statements("retention")
     removed = {"generations": 0, "parsed": 0, "embeddings": 0}
     with conn.transaction():
@@ -33,7 +37,21 @@ def sweep(conn: Connection, retention_s: float) -> dict[str, int]:
             conn.execute(statements("content")["lock_namespace"], scope)
             removed["parsed"] += conn.execute(sql["drop_unused_parsed"], scope).rowcount
             removed["embeddings"] += conn.execute(sql["drop_unused_embeddings"], scope).rowcount
+    if query_retention_days:
+        removed["queries"] = _drop_queries(conn, query_retention_days)
     return removed
+
+
+def _drop_queries(conn: Connection, days: float) -> int:
+    """Remove old questions with their answers, a few at a time; those that somebody gave feedback
+    on stay with it."""
+    given = {"retention_s": days * _DAY_S, "limit": _QUERIES_AT_A_TIME}
+    total = 0
+    while True:
+        gone = conn.execute(statements("retention")["drop_old_queries"], given).rowcount
+        total += gone
+        if gone < _QUERIES_AT_A_TIME:
+            return total
 
 
 def find_document(conn: Connection, collection: Collection, uri: str) -> Row:

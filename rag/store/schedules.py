@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
+from rag.schedules import Kind, Rhythm
 from rag.store.database import Connection, Row
 from rag.store.queries import statements
 
 
-def set_schedule(
-    conn: Connection, collection_id: int, every_days: float | None, cron: str | None
-) -> None:
-    """From now on the collection is run so often; one of both is given."""
-    given = {"collection_id": collection_id, "every_days": every_days, "cron": cron}
+def set_schedule(conn: Connection, collection_id: int, rhythm: Rhythm, kind: Kind) -> None:
+    """From now on the collection is run or evaluated so often."""
+    given = {"collection_id": collection_id, "kind": kind, **asdict(rhythm)}
     conn.execute(statements("schedules")["set_schedule"], given)
 
 
-def drop_schedule(conn: Connection, collection_id: int) -> bool:
+def drop_schedule(conn: Connection, collection_id: int, kind: Kind) -> bool:
     """Whether there was one."""
-    given = {"collection_id": collection_id}
+    given = {"collection_id": collection_id, "kind": kind}
     return conn.execute(statements("schedules")["drop_schedule"], given).fetchone() is not None
 
 
@@ -27,9 +27,9 @@ def schedules(conn: Connection) -> list[Row]:
     return conn.execute(statements("schedules")["schedules"]).fetchall()
 
 
-def mark_run(conn: Connection, collection_id: int, at: datetime) -> None:
-    """The collection has been run."""
-    given = {"collection_id": collection_id, "at": at}
+def mark_run(conn: Connection, collection_id: int, kind: Kind, at: datetime) -> None:
+    """The collection has been run, or evaluated."""
+    given = {"collection_id": collection_id, "kind": kind, "at": at}
     conn.execute(statements("schedules")["mark_run"], given)
 
 

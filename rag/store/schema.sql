@@ -146,8 +146,11 @@ create table parsed (
     seconds real not null,
     parsed_at timestamptz not null default now(),
     run_id text,
-    unique (namespace_id, parser_id, content_hash)
+    -- when another parse was asked for: until that is published this one serves
+    superseded_at timestamptz
 );
+create unique index parsed_by_content on parsed
+    (namespace_id, parser_id, content_hash, coalesce(superseded_at, 'infinity'));
 create index parsed_with_attachments on parsed (namespace_id, parser_id, content_hash)
     where metadata ? 'attachments';
 
@@ -392,6 +395,7 @@ join collection on collection.id = document.collection_id
 join document_version on document_version.id = document.version_id
 join parsed on parsed.namespace_id = collection.namespace_id
     and parsed.content_hash = document_version.content_hash
+    and parsed.superseded_at is null
 join chunk_set on chunk_set.parsed_id = parsed.id
 where document.deleted_at is null;
 
@@ -628,13 +632,16 @@ create table freshness_objective (
     fail_s double precision not null check (fail_s >= warn_s)
 );
 
--- When a collection is run whatever the sensors see: every so many days, or by cron (UTC).
+-- When a collection is run or evaluated whatever the sensors see: every so many days, or by cron
+-- (UTC).
 create table schedule (
-    collection_id int primary key references collection on delete cascade,
+    collection_id int not null references collection on delete cascade,
     every_days double precision check (every_days > 0),
     cron text,
     last_run_at timestamptz, -- null: never, so it is due
     created_at timestamptz not null default now(),
+    kind text not null default 'ingest' check (kind in ('ingest', 'evaluation')),
+    primary key (collection_id, kind),
     check (num_nonnulls(every_days, cron) = 1)
 );
 
@@ -675,6 +682,20 @@ create table drift_sample (
 create index drift_sample_by_reference on drift_sample (reference_id);
 create index drift_sample_by_document on drift_sample (document_id) where document_id is not null;
 create index drift_sample_by_query on drift_sample (query_id) where query_id is not null;
+
+-- What the last look of each check of drift found: what is shown as metrics.
+create table drift_finding (
+    collection_id int not null references collection on delete cascade,
+    shard int not null,
+    check_name text not null,
+    measure text not null,
+    value double precision not null,
+    warn double precision not null,
+    fail double precision not null,
+    p_value double precision not null,
+    judged_at timestamptz not null default now(),
+    primary key (collection_id, shard, check_name, measure)
+);
 
 -- How far Dagster's event log has been read; moved in the transaction that keeps what was read.
 create table event_position (

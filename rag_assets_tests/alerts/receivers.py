@@ -18,11 +18,14 @@ from typing import Any
 
 @dataclass
 class HttpReceiver:
-    """What came, in order; `answers` are the next statuses, 200 when there are none."""
+    """What came, in order; `answers` are the next statuses, 200 when there are none. While
+    `answering` is cleared requests are taken and not answered; `held` are their keys."""
 
     url: str = ""
     came: list[tuple[str, Any, str]] = field(default_factory=list)  # path, body, idempotency key
     answers: list[int] = field(default_factory=list)
+    answering: threading.Event = field(default_factory=threading.Event)
+    held: list[str] = field(default_factory=list)
 
     def events(self) -> list[tuple[str, str]]:
         """(event, key) of the webhooks that were taken."""
@@ -32,10 +35,15 @@ class HttpReceiver:
 @contextmanager
 def http_receiver() -> Iterator[HttpReceiver]:
     receiver = HttpReceiver()
+    receiver.answering.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if not receiver.answering.is_set():
+                receiver.held.append(self.headers["Idempotency-Key"])
+                receiver.answering.wait()
+                return  # whoever asked is gone
             status = receiver.answers.pop(0) if receiver.answers else 200
             if status == 200:
                 key = self.headers["Idempotency-Key"]
@@ -51,7 +59,10 @@ def http_receiver() -> Iterator[HttpReceiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     receiver.url = f"http://127.0.0.1:{server.server_port}"
     with _serving(server):
-        yield receiver
+        try:
+            yield receiver
+        finally:
+            receiver.answering.set()
 
 
 @dataclass

@@ -259,7 +259,7 @@ def test_a_stream_that_is_read_to_its_end_is_not_cancelled(
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
-        ({"pause_s": 3.0}, 503, "model_timeout"),
+        ({"pause_s": 8.0}, 503, "model_timeout"),
         ({"statuses": [429] * 9, "retry_after": "60"}, 429, "model_rate_limited"),
         ({"statuses": [500] * 9}, 503, "model_unavailable"),
         ({"statuses": [401] * 9}, 503, "model_refused"),
@@ -270,7 +270,7 @@ def test_a_stream_that_is_read_to_its_end_is_not_cancelled(
 def test_a_model_that_fails_is_an_error_and_never_an_empty_answer(
     make_api: MakeApi, model: Loopback, fault: dict[str, Any], status: int, code: str
 ) -> None:
-    patience_s = 1.0 if "pause_s" in fault else 30.0
+    patience_s = 3.0 if "pause_s" in fault else 30.0
     settings = {"llm_base_url": model.url, "llm_model": "m", "llm_timeout_s": patience_s}
     api = fill(make_api(**settings, llm_retries=0))
     for name, value in fault.items():
@@ -320,6 +320,21 @@ def test_slow_answers_hold_no_connection_and_do_not_block_the_others(
 
     assert quick.status_code == 200 and quick_s < 1.0
     assert [each.status_code for each in answers] == [200] * 4
+
+
+def test_metrics_count_the_models_calls_and_tokens(make_api: MakeApi, model: Loopback) -> None:
+    api = fill(make_api(llm_base_url=model.url, llm_model="m", llm_retries=0))
+    used = post(api).json()["usage"]
+    model.statuses = [500]
+    assert post(api).status_code == 503
+
+    text = api.client.get("/metrics").text
+
+    assert 'rag_model_calls_total{outcome="ok"} 1.0' in text
+    assert 'rag_model_calls_total{outcome="model_unavailable"} 1.0' in text
+    for kind in ("prompt", "completion"):
+        tokens = float(used[f"{kind}_tokens"])
+        assert tokens and f'rag_model_tokens_total{{kind="{kind}"}} {tokens}' in text
 
 
 def test_a_pool_that_is_exhausted_is_a_503(make_api: MakeApi, model: Loopback) -> None:

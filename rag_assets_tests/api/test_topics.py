@@ -181,3 +181,22 @@ def test_a_record_is_found_by_its_ticker(filled: Api) -> None:
     assert post(filled, "/retrieve", body, ticker="other").json() == {}
     assert post(filled, "/retrieve", body).status_code == 400
     assert filled.client.get("/retrieve").status_code == 405
+
+
+def test_a_deletion_that_the_object_store_cut_short_is_finished_by_a_repeat(filled: Api) -> None:
+    client = filled.service.bucket._ready()
+    stray = "uploads/acme/docs/rope.txt.acl.json"  # of no upload that the tables know
+    client.put_object(Bucket=filled.service.bucket.name, Key=stray, Body=b"{}")
+    body = {"topic": "acme", "topic_action": "delete"}
+
+    def fail(**_: object) -> None:
+        raise client.exceptions.ClientError({"Error": {"Code": "503"}}, "DeleteObject")
+
+    delete, client.delete_object = client.delete_object, fail
+    refused = post(filled, "/api/topic", body)
+    client.delete_object = delete
+    assert refused.status_code == 503 and objects(filled) == 2
+    assert counts(filled)["collection"] == 2  # nothing is forgotten that is not gone
+
+    assert post(filled, "/api/topic", body).status_code == 200
+    assert objects(filled) == 0 and counts(filled)["collection"] == 1

@@ -119,8 +119,13 @@ def test_the_numbers_stand_in_the_metadata_of_the_check(daemon: Daemon) -> None:
     values = {name: value.value for name, value in evaluation.metadata.items()}
     assert (values["reference"], values["recent"]) == (60, 50)
     assert values["far_share_rise"] > 0.9
-    assert values["far_share_rise_warn"] == 0.05
-    assert "recent" in str(values["plot"])
+    assert "| far_share_rise | " in str(values["tests"])
+    assert " | 0.05 | 0.3 | " in str(values["tests"])
+    assert str(values["plot"]).startswith("![plot](data:image/svg+xml;base64,")
+    kept = {(row["check_name"], row["measure"]): row["value"] for row in drift.findings(bench.conn)}
+    assert kept["topic_drift", "far_share_rise"] == pytest.approx(
+        values["far_share_rise"], abs=1e-4
+    )
 
 
 def test_questions_are_compared_and_an_erased_document_leaves_no_vector(daemon: Daemon) -> None:

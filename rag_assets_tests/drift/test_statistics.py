@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,8 @@ from rag.drift.judgement import (
     outcome_drift,
     query_drift,
     topic_drift,
-    two_lines,
 )
+from rag.drift.plot import histograms
 from rag.drift.statistics import Vectors
 
 
@@ -144,9 +146,11 @@ def test_answers_that_get_worse_are_drift_and_better_ones_are_not() -> None:
 
 
 def test_the_plot_shows_both_on_one_axis() -> None:
-    first, second = two_lines(np.zeros(10), np.ones(10)).splitlines()
+    plot = ElementTree.fromstring(histograms("metres", np.zeros(10), np.ones(20)))
 
-    assert first.startswith("reference █ ")
-    assert second.startswith("recent     ")
-    assert second.endswith("█")
-    assert len(first) == len(second)
+    texts = [text.text for text in plot.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["reference (10)", "recent (20)", "0", "1", "metres"]
+    *_legend, first, last = plot.iter("{http://www.w3.org/2000/svg}rect")
+    assert float(first.get("x", 0)) < 20
+    assert float(last.get("x", 0)) > 450
+    assert first.get("height") == last.get("height")

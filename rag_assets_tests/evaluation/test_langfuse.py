@@ -12,11 +12,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from rag.cli.main import run_rag
 from rag.errors import ConfigurationError, NotFoundError, QuotaError, RagError, UnavailableError
 from rag.evaluation.dataset import Item, Relevant
+from rag.evaluation.experiment import Lab, Method, import_dataset, run_experiment
 from rag.evaluation.export import Side
 from rag.evaluation.langfuse import Langfuse, open_langfuse
 from rag.settings import Settings
+from rag.store import evaluation
+from rag_assets_tests.generations.conftest import Changing
 
 pytestmark = pytest.mark.slow
 
@@ -145,12 +149,43 @@ def test_a_run_and_its_scores_come_back(langfuse: Langfuse, project: Project) ->
     side = Side("run-0123ABCD", {"q0": result})
     langfuse.push_run("golden", side)
     langfuse.push_run("golden", side)
-    (scores,) = langfuse.pull_scores("golden", "run-0123ABCD").values()
-    assert scores == {"MRR": 0.5, "Faithfulness": -1.0}
+    scores = langfuse.pull_scores("golden", "run-0123ABCD", ["q0", "q1"])
+    assert scores == {"q0": {"MRR": 0.5, "Faithfulness": -1.0}}
     assert len(project.scores) == 2
     assert any(score["comment"].endswith(" : why") for score in project.scores.values())
     (trace,) = project.traces.values()
     assert trace["output"]["answer"] == "A"
+
+
+def test_scores_that_people_gave_there_become_scores_here(
+    project: Project, lab: Lab, changing: Changing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There and back through the commands, over the server."""
+    monkeypatch.setenv("RAG_HOME", str(changing.folder / "home"))
+    monkeypatch.setenv("RAG_DATABASE_URL", changing.database_url)
+    for name, value in (("HOST", project.url), ("PUBLIC_KEY", "pk"), ("SECRET_KEY", "sk")):
+        monkeypatch.setenv(f"RAG_LANGFUSE_{name}", value)
+    items = [Item(f"q{n}", f"wind at station {n}", None, None, (Relevant(f"station-{n}.txt"),))
+             for n in range(3)]  # fmt: skip
+    import_dataset(lab.conn, changing.collection, "golden", items)
+    golden = evaluation.find_dataset(lab.conn, changing.collection.id, "golden")
+    ran = run_experiment(lab, changing.name, golden, Method())
+    arguments = [str(changing.name), "--dataset", "golden", "--experiment", ran.name]
+
+    assert run_rag(["evaluate", "push", *arguments]) == 0
+    assert run_rag(["evaluate", "pull", *arguments]) == 0
+    before = {row["key"]: row["scores"] for row in evaluation.results(lab.conn, ran.id)}
+    traces = {trace["input"]["question"]: trace["id"] for trace in project.traces.values()}
+    for number, (name, value) in enumerate([("human", 0.25), ("MRR", 0.0)]):
+        trace = traces[f"wind at station {number}"]
+        project.scores[f"{name}-{trace}"] = {"traceId": trace, "name": name, "value": value}
+        project.scores[f"note-{trace}"] = {"traceId": trace, "name": "note", "value": "fine"}
+    assert run_rag(["evaluate", "pull", *arguments]) == 0
+
+    after = {row["key"]: row["scores"] for row in evaluation.results(lab.conn, ran.id)}
+    assert after["q0"] == {**before["q0"], "human": 0.25}
+    assert after["q1"] == {**before["q1"], "MRR": 0.0}
+    assert after["q2"] == before["q2"]
 
 
 def test_items_that_others_made_are_understood(langfuse: Langfuse, project: Project) -> None:

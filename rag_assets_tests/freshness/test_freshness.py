@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rag.freshness import Freshness, Objective, measure, objective_of, span
+from rag.freshness import Freshness, Objective, measure, measure_all, percentiles, span
 from rag.model import CollectionName
 from rag.settings import load_settings
 from rag.store import collections, freshness
@@ -17,7 +17,9 @@ OBJECTIVE = Objective(warn_s=60, fail_s=600)
 
 
 def shard(waiting_s: float = 0.0, unseen_s: float = 0.0) -> Freshness:
-    return Freshness(10, 3 if waiting_s else 0, 0, waiting_s, unseen_s, 7, 1.0, 2.0, 3.0)
+    return Freshness(
+        10, 3 if waiting_s else 0, 0, waiting_s, unseen_s, 7, 6, 1.0, 2.0, 3.0, OBJECTIVE
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,8 @@ def shard(waiting_s: float = 0.0, unseen_s: float = 0.0) -> Freshness:
     ],
 )
 def test_the_oldest_unseen_change_decides(found: Freshness, state: str, words: str) -> None:
-    assert found.state(OBJECTIVE) == state
-    assert words in found.words(OBJECTIVE)
+    assert found.state == state
+    assert words in found.words
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def put(
 
 
 def test_nothing_is_late_in_an_empty_collection(conn: Connection, docs: Collection) -> None:
-    found = measure(conn, docs, 0)
+    found = measure(conn, docs, load_settings(), 0)
 
     assert (found.documents, found.waiting, found.measured, found.p95_s) == (0, 0, 0, None)
     assert found.unseen_s == pytest.approx(10, abs=2)
@@ -125,7 +127,7 @@ def test_lags_are_from_change_to_search(conn: Connection, docs: Collection) -> N
     put(conn, "old", 9 * 86_400, 10)  # before the window
     put(conn, "waits", 300, None)
 
-    found = measure(conn, docs, 0)
+    found = measure(conn, docs, load_settings(), 0)
 
     assert (found.documents, found.waiting, found.measured) == (103, 1, 101)
     assert (found.p50_s, found.p95_s, found.p99_s) == pytest.approx((50, 95, 99), abs=0.1)
@@ -138,7 +140,7 @@ def test_files_older_than_the_binding_are_late_from_then_on(
     conn.execute("update source set created_at = now() - interval '100 seconds'")
     put(conn, "ancient", 9e8, 40)
 
-    assert measure(conn, docs, 0).p50_s == pytest.approx(60, abs=2)
+    assert measure(conn, docs, load_settings(), 0).p50_s == pytest.approx(60, abs=2)
 
 
 def test_what_failed_for_good_is_counted_and_not_waited_for(
@@ -149,11 +151,11 @@ def test_what_failed_for_good_is_counted_and_not_waited_for(
         "insert into dead_letter (document_id, version_id, stage, kind, code, reason, attempts)"
         " select id, version_id, 'parse', 'poison', 'x', 'x', 3 from document"
     )
-    found = measure(conn, docs, 0)
+    found = measure(conn, docs, load_settings(), 0)
     assert (found.waiting, found.failed, found.waiting_s) == (0, 1, 0)
 
     conn.execute("update dead_letter set kind = 'transient'")
-    assert measure(conn, docs, 0).waiting == 1
+    assert measure(conn, docs, load_settings(), 0).waiting == 1
 
 
 def test_a_source_that_was_never_seen_whole_ages_from_its_binding(
@@ -161,15 +163,45 @@ def test_a_source_that_was_never_seen_whole_ages_from_its_binding(
 ) -> None:
     conn.execute("update source set listed_at = null")
 
-    assert measure(conn, docs, 0).unseen_s == pytest.approx(864_000, abs=2)
+    assert measure(conn, docs, load_settings(), 0).unseen_s == pytest.approx(864_000, abs=2)
 
 
 def test_a_collection_may_have_an_objective_of_its_own(conn: Connection, docs: Collection) -> None:
-    settings = load_settings()
-    assert objective_of(conn, docs, settings) == Objective(7_200, 21_600)
+    def objective() -> Objective:
+        return measure(conn, docs, load_settings()).objective
+
+    assert objective() == Objective(7_200, 21_600)
 
     freshness.set_objective(conn, docs.id, 5, 50)
-    assert objective_of(conn, docs, settings) == Objective(5, 50)
+    assert objective() == Objective(5, 50)
 
     freshness.drop_objective(conn, docs.id)
-    assert objective_of(conn, docs, settings) == Objective(7_200, 21_600)
+    assert objective() == Objective(7_200, 21_600)
+
+
+def test_percentiles_are_told_against_the_objective(conn: Connection, docs: Collection) -> None:
+    for number in range(10):
+        put(conn, f"{number}", 1_100 + 10 * number, 1_100)
+    freshness.set_objective(conn, docs.id, 75, 600)
+
+    found = measure(conn, docs, load_settings())
+
+    assert (found.measured, found.in_time) == (10, 8)
+    assert percentiles(found) == (
+        "p50 45 s p95 1.4 min p99 1.5 min from change to search, 80.0% of 10 changes within "
+        "1.2 min (seven days)."
+    )
+
+
+def test_all_collections_are_measured_at_once(conn: Connection, docs: Collection) -> None:
+    other = collections.create_collection(conn, CollectionName.parse("acme/other"))
+    put(conn, "waits", 300, None)
+    settings = load_settings()
+
+    found = dict(measure_all(conn, settings))
+
+    assert [str(name) for name in found] == ["acme/docs", "acme/other"]
+    assert [each.waiting for each in found.values()] == [1, 0]
+    assert [each.documents for each in found.values()] == [
+        measure(conn, each, settings).documents for each in (docs, other)
+    ]

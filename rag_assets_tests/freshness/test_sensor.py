@@ -33,7 +33,7 @@ def look(bench: Bench, cursor: str | None = None) -> dg.SensorResult:
         cursor=cursor,
         resources={"database": fake_resources(bench)["database"]},
     )
-    result = freshness_sensor(context)
+    result = freshness_sensor(30)(context)
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -63,7 +63,7 @@ def test_the_requested_run_is_of_the_check_alone(stale: Bench) -> None:
     (request,) = look(stale).run_requests or []
     repository = stale.definitions.get_repository_def()
     job = repository.get_job(inspection.name)
-    assert freshness_sensor.job_name == inspection.name
+    assert freshness_sensor(30).job_name == inspection.name
     # as Dagster's daemon asks for it: no assets named, and the partition as a tag
     alone = job.get_subset(
         asset_selection=None, asset_check_selection=set(request.asset_check_keys or [])

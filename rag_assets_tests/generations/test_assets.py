@@ -148,7 +148,7 @@ def test_an_evaluation_shows_scores_chart_and_history(bench: Engines) -> None:
     (event,) = result.asset_materializations_for_node("evaluation")
     metadata = event.metadata
     assert metadata["recall_at_10"].value > 0.9
-    assert metadata["dataset"].value == "synthetic (synthetic)"
+    assert metadata["dataset"].value == "synthetic, made of passages"
     assert metadata["scores"].value.count("live-") == 2
     assert metadata["chart"].value.startswith("![means by metric](data:image/svg+xml;base64,")
     assert len(evaluation.experiments(bench.conn, collection(bench).id)) == 2

@@ -58,10 +58,22 @@ def test_a_candidate_as_good_as_the_live_one_passes_and_may_be_promoted(gated: C
     assert decision.passed, decision.reasons
     assert decision.is_synthetic
     assert (decision.candidate, decision.live) == (candidate, gated.live)
-    assert {each.metric for each in decision.comparisons} == {"recall@10", "nDCG@10"}
+    parts = {"recall@10 (dense)", "nDCG@10 (dense)"}
+    assert {each.metric for each in decision.comparisons} == {"recall@10", "nDCG@10", *parts}
     assert all(each.questions >= 20 for each in decision.comparisons)
     promotion.promote(gated.conn, gated.name, candidate, gated.shop().settings)
     assert gated.live == candidate
+
+
+def test_synthetic_questions_judge_the_vectors_alone_too(gated: Changing) -> None:
+    """They are made of words, so that BM25 finds them whatever the model has become."""
+    gated.engines["blind"] = Blind(64, "blind")
+    gated.build({"embedding_model": "blind"})
+    decision = judged(gated)
+    by_metric = {each.metric: each for each in decision.comparisons}
+    assert not by_metric["nDCG@10 (dense)"].passed
+    assert by_metric["nDCG@10 (dense)"].difference < -0.1
+    assert any(lost["mode"] == "dense" for lost in decision.worse)
 
 
 def test_a_candidate_that_finds_less_stays_back_with_the_questions_that_got_worse(

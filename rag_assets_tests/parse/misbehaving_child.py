@@ -50,6 +50,20 @@ def misbehave(mode: str, request: dict[str, str]) -> None:  # noqa: C901
     elif mode == "memory":
         hoard = [bytearray(os.urandom(1024)) * 20_000 for _ in range(60)]
         time.sleep(600 + len(hoard))
+    elif mode.startswith("report "):
+        for report in json.loads(mode.removeprefix("report ")):
+            send(wire.pack_json(wire.PROGRESS, report))
+            time.sleep(0.3)
+    elif mode == "stuck":
+        send(wire.pack_json(wire.PROGRESS, {"pages": 210}))
+        send(wire.pack_json(wire.PROGRESS, {"page": 37}))
+        time.sleep(600)
+    elif mode == "chatter":
+        while True:
+            send(wire.pack_json(wire.PROGRESS, {"page": 1}))
+    elif mode == "long":
+        send(wire.pack_json(wire.PROGRESS, {"page": 1, "more": "x" * 1000}))
+        time.sleep(600)
     elif mode == "escape":
         command = [sys.executable, "-c", "import time; time.sleep(600)"]
         sleeper = subprocess.Popen(command, start_new_session=True)

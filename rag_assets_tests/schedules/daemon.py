@@ -28,7 +28,7 @@ class Daemon:
 
     def look(self) -> None:
         """The freshness sensor."""
-        for request in self._tick(freshness_sensor).run_requests or []:
+        for request in self._tick(freshness_sensor(30)).run_requests or []:
             self.inspect(str(request.partition_key), request.asset_check_keys or ())
 
     def inspect(self, partition: str, checks: Sequence[dg.AssetCheckKey]) -> None:
@@ -44,14 +44,20 @@ class Daemon:
 
     def request(self) -> dg.SensorResult:
         """The reindex sensor; what it requests is run."""
-        result = self._tick(reindex_sensor)
+        result = self._tick(reindex_sensor(30))
         for request in result.run_requests or []:
             assert request.run_key is not None
             if request.run_key in self.run_keys:
                 continue
             self.run_keys.add(request.run_key)
             self.runs.append((str(request.partition_key), request.tags["rag/reason"]))
-            self.bench.run(str(request.partition_key), request.tags)
+            job = self.bench.definitions.get_repository_def().get_job(str(request.job_name))
+            job.execute_in_process(
+                instance=self.bench.instance,
+                partition_key=request.partition_key,
+                raise_on_error=False,
+                tags=request.tags,
+            )
         return result
 
     def round(self) -> None:

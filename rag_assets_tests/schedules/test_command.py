@@ -38,6 +38,12 @@ def test_a_schedule_is_set_listed_and_removed(capsys: pytest.CaptureFixture[str]
     (row,) = said(capsys, "schedule", "list")  # type: ignore[misc]
     assert row["schedule"] == "cron 0 6 * * *"
 
+    said(capsys, "schedule", "set", "acme/docs", "--days", "7", "--evaluation")
+    rows = said(capsys, "schedule", "list")
+    kinds = {row["kind"]: row["schedule"] for row in rows}  # type: ignore[attr-defined]
+    assert kinds == {"ingest": "cron 0 6 * * *", "evaluation": "every 7 days"}
+    said(capsys, "schedule", "remove", "acme/docs", "--evaluation")
+
     said(capsys, "schedule", "remove", "acme/docs")
     assert said(capsys, "schedule", "list") == []
     answer = said(capsys, "schedule", "remove", "acme/docs", code=1)

@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from rag.evaluation.dataset import Item, Relevant
+from rag.evaluation.experiment import import_dataset
 from rag.model import CollectionName
-from rag.store import collections, schedules
+from rag.schedules import Kind, Rhythm
+from rag.store import collections, evaluation, schedules
 from rag_assets_tests.alerts.receivers import HttpReceiver, http_receiver
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, leave_a_run
 from rag_assets_tests.schedules.daemon import Daemon
@@ -143,9 +146,9 @@ def test_a_changed_configuration_requests_each_partition_once(
     ]
 
 
-def schedule(bench: Bench, days: float) -> int:
+def schedule(bench: Bench, days: float, kind: Kind = "ingest") -> int:
     found = collections.find_collection(bench.conn, CollectionName.parse("acme/one"))
-    schedules.set_schedule(bench.conn, found.id, days, None)
+    schedules.set_schedule(bench.conn, found.id, Rhythm(days), kind)
     return found.id
 
 
@@ -179,6 +182,38 @@ def test_a_scheduled_run_that_fails_is_tried_three_times(daemon: Daemon) -> None
     assert asked == [0, 1, 3]
     (row,) = schedules.schedules(bench.conn)
     assert row["last_run_at"] is not None
+
+
+def test_an_evaluation_has_a_schedule_of_its_own_and_what_got_worse_is_told(
+    web: HttpReceiver, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = daemon.bench
+    items = [Item(f"q{n}", f"Of one {n}.", None, None, (Relevant("a.txt"),)) for n in range(20)]
+    one = collections.find_collection(bench.conn, CollectionName.parse("acme/one"))
+    import_dataset(bench.conn, one, "golden", items)
+    monkeypatch.setenv("RAG_GATE_MIN_QUESTIONS", "10")
+    schedule(bench, 0.5)
+    schedule(bench, 1.0, "evaluation")
+
+    for _round in range(4):
+        daemon.round()
+    reasons = ["schedule: every 0.5 days", "schedule: every 1 days"]
+    assert sorted(daemon.runs) == [("acme/one", reason) for reason in reasons]
+    (first,) = evaluation.experiments(bench.conn, one.id)
+    assert first["means"]["recall@10"] == 1.0
+    assert web.came == []
+
+    # what people ask for is gone, and nobody noticed
+    bench.conn.execute('update dataset_item set relevant = \'[{"document": "gone.txt"}]\'')
+    bench.conn.execute("update schedule set last_run_at = now() - interval '25 hours'"
+                       " where kind = 'evaluation'")  # fmt: skip
+    for _round in range(3):
+        daemon.round()
+    assert len(evaluation.experiments(bench.conn, one.id)) == 2
+    ((_path, body, _id),) = web.came
+    assert (body["event"], body["kind"], body["severity"]) == ("opened", "check", "error")
+    assert body["key"] == "check:evaluation:quality_holds:acme/one"
+    assert "recall@10: it drops by 1.000" in body["detail"]
 
 
 def _leave_failed(bench: Bench, tags: dict[str, str]) -> None:

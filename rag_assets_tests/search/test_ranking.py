@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from rag.ranking import ENTRY, Bm25, Scored, Segment, fuse_by_rank, fuse_by_score
+from rag.ranking import ENTRY, Bm25, Layout, Scored, Segment, Spans, fuse_by_rank, fuse_by_score
 
 TEXTS = [["rope", "rope", "car"], ["rope", "pump"], ["pump", "pump", "pump", "car", "oil"]]
 
@@ -20,6 +20,14 @@ def postings(texts: list[list[str]], segment: int) -> dict[str, list[tuple[int, 
              if word in text], ENTRY).tobytes())]
         for word in words
     }  # fmt: skip
+
+
+def bm25(
+    segments: list[Segment], found: dict[str, list[tuple[int, bytes]]],
+    permitted: dict[int, Spans] | None = None,
+) -> Bm25:  # fmt: skip
+    layout = Layout(segments)
+    return Bm25(layout, [layout.gains(parts) for parts in found.values()], permitted)
 
 
 def expected(texts: list[list[str]], query: list[str], row: int) -> float:
@@ -36,7 +44,7 @@ def expected(texts: list[list[str]], query: list[str], row: int) -> float:
 
 def test_scores_are_those_of_the_formula() -> None:
     segment = Segment(7, 3, 3, sum(map(len, TEXTS)))
-    found = Bm25([segment], {w: postings(TEXTS, 7)[w] for w in ("rope", "oil")}).best(10)
+    found = bm25([segment], {w: postings(TEXTS, 7)[w] for w in ("rope", "oil")}).best(10)
 
     assert {item.place[1] for item in found} == {0, 1, 2}
     for item in found:
@@ -49,7 +57,7 @@ def test_dead_rows_weigh_nothing_and_several_segments_are_one_index() -> None:
     second = Segment(2, 2, 2, len(TEXTS[1]) + len(TEXTS[2]))
     parts = postings([*dead, TEXTS[0]], 1)["rope"] + postings(TEXTS[1:], 2)["rope"]
 
-    found = Bm25([first, second], {"rope": parts}).best(10)
+    found = bm25([first, second], {"rope": parts}).best(10)
 
     assert [item.place for item in found] == [(1, 1), (2, 0)]
     assert found[0].score == pytest.approx(expected(TEXTS, ["rope"], 0))
@@ -57,7 +65,7 @@ def test_dead_rows_weigh_nothing_and_several_segments_are_one_index() -> None:
 
 def test_what_is_not_permitted_is_not_found_and_still_counts() -> None:
     segment = Segment(7, 3, 3, sum(map(len, TEXTS)))
-    (only,) = Bm25([segment], {"rope": postings(TEXTS, 7)["rope"]}, {7: ((1, 2),)}).best(10)
+    (only,) = bm25([segment], {"rope": postings(TEXTS, 7)["rope"]}, {7: ((1, 2),)}).best(10)
 
     assert only.place == (7, 1)
     assert only.score == pytest.approx(expected(TEXTS, ["rope"], 1))
@@ -93,5 +101,5 @@ def test_fusion_by_rank_is_reciprocal() -> None:
 
 
 def test_nothing_in_common_with_the_question_is_an_empty_list() -> None:
-    assert Bm25([Segment(1, 3, 3, 10)], {}).best(5) == []
-    assert Bm25([], {}).best(5) == []
+    assert bm25([Segment(1, 3, 3, 10)], {}).best(5) == []
+    assert bm25([], {}).best(5) == []

@@ -1,19 +1,28 @@
-"""rag-assets: all five stages on a local folder, the real chunker, a free parser and embedder."""
+"""rag-assets: all five stages on a local folder and the real chunker; parser, tokenizer and
+embedder are free, or with a model all real."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.incremental.job import Job, contender
-from benchmarks.incremental.vectors import DIMENSION, Embedder
+from benchmarks.incremental.job import EMBEDDER, Job, contender
+from benchmarks.incremental.vectors import DIMENSION, Counter, Embedder
+from rag.embed.engine import EmbeddingEngine, open_embedder
+from rag.embed.tokenizer import ModelTokenizer
 from rag.ingest.pipeline import bring_up_to_date
 from rag.ingest.spool import Spool
 from rag.ingest.workshop import Workshop
 from rag.model import CollectionName, Shard
+from rag.parse.pool import DoclingParser
+from rag.ports import Embedder as RunEmbedder
+from rag.ports import Parser, Tokenizer
 from rag.settings import Settings
 from rag.sources.folder import FolderSource, uri_of
 from rag.store import collections
@@ -23,7 +32,8 @@ from rag_assets_tests.fakes import FakeParser, FakeTokenizer
 
 NAME = CollectionName("bench", "passages")
 # two paragraphs of the corpus never fit one chunk, and each fits alone
-CHUNKING = {"chunk_strategy": "docling_hybrid", "chunk_size": 64, "chunk_overlap": 0}
+CHUNKING = {"chunk_strategy": "docling_hybrid", "chunk_overlap": 0, "chunk_prefix": "none"}
+FREE_CHUNK, REAL_CHUNK = 64, 240
 
 
 class FreeEmbedder:
@@ -47,6 +57,52 @@ class FreeEmbedder:
         return found
 
 
+class TimedEmbedder:
+    """Our engine; `EMBEDDER` runs while it computes."""
+
+    def __init__(self, engine: EmbeddingEngine, counter: Path) -> None:
+        self._engine, self._counter = engine, Counter(counter)
+        self.dimension, self.config = engine.dimension, engine.config
+
+    def embed(
+        self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        with EMBEDDER:
+            found = self._engine.embed(texts, on_batch)
+        self._counter.add(len(texts))
+        return found
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        return self._engine.embed_query(text)
+
+
+class Tools(NamedTuple):
+    """What a run parses, counts and embeds with."""
+
+    parser: Parser
+    tokenizer: Tokenizer
+    embedder: RunEmbedder
+    chunk_size: int
+
+
+@cache
+def tools(job: Job) -> Tools:
+    counter = Path(job.counter)
+    if not job.is_real:
+        embedder = FreeEmbedder(Embedder(job.model, counter))
+        return Tools(FakeParser(), FakeTokenizer(), embedder, FREE_CHUNK)
+    engine = open_embedder(job.model, Settings().embedding_precision, models_folder())
+    engine.warm()
+    return Tools(
+        DoclingParser(), ModelTokenizer(Path(job.model)), TimedEmbedder(engine, counter), REAL_CHUNK
+    )
+
+
+def models_folder() -> Path:
+    """Where the converted model is kept between processes, as in a home of the product."""
+    return Path(tempfile.gettempdir()) / "rag-bench-models"
+
+
 def prepare(job: Job) -> None:
     migrate(job.url)
     with connect(job.url) as conn:
@@ -55,21 +111,22 @@ def prepare(job: Job) -> None:
 
 
 def update(job: Job) -> None:
+    parser, tokenizer, embedder, chunk_size = tools(job)
     with connect(job.url) as conn:
         shop = Workshop(
             conn=conn,
             database_url=job.url,
             # the 5 % deletions must not meet the mass-deletion breaker
-            settings=Settings(**CHUNKING, deletion_share=0.2),  # type: ignore[arg-type]
+            settings=Settings(**CHUNKING, chunk_size=chunk_size, deletion_share=0.2),  # type: ignore[arg-type]
             spool=Spool(Path(job.state) / "spool"),
             open_source=FolderSource,
-            parser=FakeParser(),
-            tokenizer=FakeTokenizer(),
-            embedder=FreeEmbedder(Embedder(job.model, Path(job.counter))),
+            parser=parser,
+            tokenizer=tokenizer,
+            embedder=embedder,
             run_id="bench",
         )
         bring_up_to_date(shop, Shard(NAME))
 
 
 if __name__ == "__main__":
-    contender(prepare, update)
+    contender(prepare, update, tools)

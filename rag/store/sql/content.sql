@@ -9,7 +9,8 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and not exists (
         select from parsed
         where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
-            and parsed.content_hash = document_version.content_hash)
+            and parsed.content_hash = document_version.content_hash
+            and parsed.superseded_at is null)
     and not exists (
         select from dead_letter
         where dead_letter.version_id = document_version.id and dead_letter.stage = 'parse'
@@ -34,7 +35,8 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and not exists (
         select from parsed
         where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
-            and parsed.content_hash = document_version.content_hash)
+            and parsed.content_hash = document_version.content_hash
+            and parsed.superseded_at is null)
     and not exists (
         select from dead_letter
         where dead_letter.version_id = document_version.id and dead_letter.stage = 'parse'
@@ -62,7 +64,7 @@ where exists (
     join collection on collection.id = document.collection_id
     where document_version.content_hash = %(content_hash)s
         and collection.namespace_id = %(namespace_id)s)
-on conflict (namespace_id, parser_id, content_hash) do nothing
+on conflict do nothing
 
 -- name: resolve_parsed
 -- Versions of a shard whose content is parsed now need neither letter nor lease any more.
@@ -71,7 +73,7 @@ with done as (
     from document
     join document_version on document_version.id = document.version_id
     join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
-        and parsed.content_hash = document_version.content_hash
+        and parsed.content_hash = document_version.content_hash and parsed.superseded_at is null
     join dead_letter on dead_letter.document_id = document.id and dead_letter.stage = 'parse'
         and dead_letter.resolved_at is null
     where document.collection_id = %(collection_id)s and document.shard = %(shard)s
@@ -124,7 +126,7 @@ select distinct parsed.id as parsed_id
 from document
 join document_version on document_version.id = document.version_id
 join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
-    and parsed.content_hash = document_version.content_hash
+    and parsed.content_hash = document_version.content_hash and parsed.superseded_at is null
 where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and document.deleted_at is null
     and not exists (
@@ -247,7 +249,7 @@ select
 from document
 left join document_version on document_version.id = document.version_id
 left join parsed on parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
-    and parsed.content_hash = document_version.content_hash
+    and parsed.content_hash = document_version.content_hash and parsed.superseded_at is null
 left join chunk_set on chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s
 where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and document.deleted_at is null

@@ -94,3 +94,25 @@ select * from (
     order by query_log.query, asked_at desc
 ) as question
 order by asked_at desc limit %(limit)s
+
+-- name: drop_findings
+-- What a check found in a shard before is past.
+delete from drift_finding
+where collection_id = %(collection_id)s and shard = %(shard)s and check_name = %(check_name)s
+
+-- name: keep_finding
+-- What a check found in a shard now.
+insert into drift_finding (collection_id, shard, check_name, measure, value, warn, fail, p_value)
+values (%(collection_id)s, %(shard)s, %(check_name)s, %(measure)s, %(value)s, %(warn)s, %(fail)s,
+    %(p_value)s)
+
+-- name: findings
+-- What checks found last, by collection: of several shards the largest value.
+select namespace.name as namespace, collection.name as collection, check_name, measure,
+    max(value) as value, max(warn) as warn, max(fail) as fail
+from drift_finding
+join collection on collection.id = drift_finding.collection_id
+join namespace on namespace.id = collection.namespace_id
+where drift_finding.shard < collection.shards
+group by 1, 2, 3, 4
+order by 1, 2, 3, 4

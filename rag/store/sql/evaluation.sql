@@ -93,6 +93,17 @@ insert into score (experiment_id, item_id, metric, value, reason)
 values (%(experiment_id)s, %(item_id)s, %(metric)s, %(value)s, %(reason)s)
 on conflict (experiment_id, item_id, metric) do nothing
 
+-- name: take_score
+-- A score that was given elsewhere, where it is new or differs: whoever gave it has the last word.
+insert into score (experiment_id, item_id, metric, value, reason)
+select experiment_result.experiment_id, dataset_item.id, %(metric)s, %(value)s, %(reason)s
+from experiment_result join dataset_item on dataset_item.id = experiment_result.item_id
+where experiment_result.experiment_id = %(experiment_id)s and dataset_item.key = %(key)s
+on conflict (experiment_id, item_id, metric) do update
+    set value = excluded.value, reason = excluded.reason
+    where score.value is distinct from excluded.value
+returning item_id
+
 -- name: finish_experiment
 -- Every question is done.
 update experiment set finished_at = now() where id = %(experiment_id)s

@@ -111,6 +111,7 @@ with live as (
     left join parsed on parsed.namespace_id = collection.namespace_id
         and parsed.parser_id = %(parser_id)s
         and parsed.content_hash = document_version.content_hash
+        and parsed.superseded_at is null
     left join chunk_set on chunk_set.parsed_id = parsed.id
         and chunk_set.chunker_id = %(chunker_id)s
     where document.collection_id = %(collection_id)s and document.deleted_at is null
@@ -143,6 +144,7 @@ select parsed.* from (
     join parsed on parsed.namespace_id = collection.namespace_id
         and parsed.parser_id = %(parser_id)s
         and parsed.content_hash = document_version.content_hash
+        and parsed.superseded_at is null
     where document.collection_id = %(collection_id)s and document.deleted_at is null
         and not exists (select from chunk_set where chunk_set.parsed_id = parsed.id
             and chunk_set.chunker_id = %(chunker_id)s)

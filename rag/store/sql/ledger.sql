@@ -62,8 +62,9 @@ update dead_letter set resolved_at = now()
 where document_id = any(%(ids)s) and stage = any(%(stages)s) and resolved_at is null
 
 -- name: retry
--- An operator wants another try now: open letters are closed and their counts forgotten, and
--- objects that could not be fetched look new again.
+-- An operator wants another try now: open letters are closed and their counts forgotten, objects
+-- that could not be fetched look new again, and texts that lack descriptions of pictures are parsed
+-- anew; they serve until then.
 with closed as (
     update dead_letter set resolved_at = now()
     from document
@@ -77,8 +78,19 @@ with closed as (
 ), unlooked as (
     update document set etag = null from closed
     where document.id = closed.document_id and closed.stage = 'fetch'
+), incomplete as (
+    update parsed set superseded_at = now()
+    from collection
+    join document on document.collection_id = collection.id
+    join document_version on document_version.id = document.version_id
+    where collection.id = %(collection_id)s and document.deleted_at is null
+        and (%(uri)s::text is null or document.uri = %(uri)s)
+        and parsed.namespace_id = collection.namespace_id
+        and parsed.content_hash = document_version.content_hash
+        and parsed.metadata ? 'captions_missing' and parsed.superseded_at is null
+    returning parsed.id
 )
-select count(*) as letters from closed
+select (select count(*) from closed) + (select count(*) from incomplete) as letters
 
 -- name: open_letters
 -- What failed and why, newest first.

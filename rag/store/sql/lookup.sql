@@ -1,75 +1,70 @@
--- name: scope
--- Where a collection's live generation is, whether any of its documents is for some only, and how
--- its index is to be read in this transaction.
+-- name: one_moment
+-- From here on this transaction reads what was committed by now, and writes nothing.
+set transaction isolation level repeatable read, read only
+
+-- name: settings
+-- How the index is read in this transaction. A plan made once serves every question: what a plan
+-- turns on (home, depth, restriction) is put into the statement by code.
 select
-    collection.id as collection_id,
-    coalesce(%(generation)s::bigint, collection.live_generation_id) as generation_id,
-    coalesce(generation.home, 0) as home,
+    set_config('hnsw.ef_search', %(search_breadth)s, true),
+    set_config('hnsw.iterative_scan', 'strict_order', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('jit', 'off', true)
+
+-- name: outline
+-- What a collection's index is made of: its live generation (or another that is named), where that
+-- one's rows are, whether any document is for some only, and its segments with what is dead.
+select
+    generation.id as generation_id, coalesce(generation.home, 0) as home,
+    collection.language::text as language, generation.recipe::text as recipe,
     exists (
         select from document
         where document.collection_id = collection.id and document.principals is not null
     ) as has_access_lists,
-    set_config('hnsw.ef_search', %(search_breadth)s, true),
-    set_config('hnsw.iterative_scan', 'strict_order', true),
-    set_config('jit', 'off', true)
+    made.ids, made.slots, made.rows, made.words, made.dead
 from collection
 join namespace on namespace.id = collection.namespace_id
 left join generation
     on generation.id = coalesce(%(generation)s::bigint, collection.live_generation_id)
+left join lateral (
+    select array_agg(segment.id order by segment.id) as ids,
+        array_agg(segment.slots order by segment.id) as slots,
+        array_agg(segment.rows order by segment.id) as rows,
+        array_agg(segment.words order by segment.id) as words,
+        array_agg(segment.dead::text order by segment.id) as dead
+    from segment where segment.generation_id = generation.id
+) as made on true
 where namespace.name = %(namespace)s and collection.name = %(collection)s
 
--- name: segments
--- The segments of the live generation: what of them is live.
-select
-    segment.id, segment.slots, segment.rows, segment.words,
-    array(select lower(span) from unnest(segment.dead) as span) as dead_from,
-    array(select upper(span) from unnest(segment.dead) as span) as dead_to
-from collection
-join namespace on namespace.id = collection.namespace_id
-join segment
-    on segment.generation_id = coalesce(%(generation)s::bigint, collection.live_generation_id)
-where namespace.name = %(namespace)s and collection.name = %(collection)s
-order by segment.id
-
--- name: postings
--- The postings of a question's words in the live generation, each word as the collection's language
--- indexes it.
-with scope as (
-    select coalesce(%(generation)s::bigint, collection.live_generation_id) as generation_id,
-        collection.language
-    from collection join namespace on namespace.id = collection.namespace_id
-    where namespace.name = %(namespace)s and collection.name = %(collection)s
-), dictionary as (
+-- name: lexemes
+-- What words are indexed as in a language: nothing for a stop word.
+with dictionary as (
     select distinct on (maptokentype) maptokentype, mapdict::regdictionary as name
-    from scope join pg_ts_config_map on mapcfg = scope.language
-    where maptokentype in (1, 2)
+    from pg_ts_config_map
+    where mapcfg = %(language)s::regconfig and maptokentype in (1, 2)
     order by maptokentype, mapseqno
 ), lexed as (
     select word, ts_lexize(dictionary.name, word) as forms
-    from unnest(%(inflected)s::text[]) as word
-    join dictionary
+    from unnest(%(words)s::text[]) as word
+    left join dictionary
         on dictionary.maptokentype = case when octet_length(word) = length(word) then 1 else 2 end
-), wanted as (
-    select coalesce(forms[1], word) as lexeme from lexed
-    where forms is null or cardinality(forms) > 0
-    union
-    select unnest(%(exact)s::text[])
 )
-select posting.lexeme, posting.segment_id, posting.entries
-from posting
-where posting.lexeme = any (array(select lexeme from wanted))
-    and posting.segment_id = any (array(
-        select segment.id from scope join segment on segment.generation_id = scope.generation_id))
+select word, case when forms is null then word else coalesce(forms[1], '') end as lexeme
+from lexed
+
+-- name: postings
+-- The postings of lexemes in segments. A segment that can be seen has a row even without any: only
+-- then nothing found means nothing there.
+select segment.id as segment_id, posting.lexeme, posting.entries
+from segment
+left join posting
+    on posting.segment_id = segment.id and posting.lexeme = any(%(lexemes)s::text[])
+where segment.id = any(%(segments)s::bigint[])
 
 -- name: permitted
--- Documents of the live generation that filters and access lists let through, by segment; none is
--- looked at when nothing restricts.
+-- Documents of a generation that filters and access lists let through, by segment.
 with scope as (
-    select coalesce(%(generation)s::bigint, collection.live_generation_id) as generation_id,
-        exists (
-        select from document
-        where document.collection_id = collection.id and document.principals is not null
-    ) as has_access_lists
+    select coalesce(%(generation)s::bigint, collection.live_generation_id) as generation_id
     from collection join namespace on namespace.id = collection.namespace_id
     where namespace.name = %(namespace)s and collection.name = %(collection)s
 )
@@ -84,8 +79,7 @@ join document on document.id = publication.document_id
 join document_version on document_version.id = publication.version_id
 join chunk_set on chunk_set.id = publication.chunk_set_id
 join parsed on parsed.id = chunk_set.parsed_id
-where (%(is_filtered)s or scope.has_access_lists)
-    and publication.segment_id is not null
+where publication.segment_id is not null
     and (%(sees_all)s or document.principals is null or document.principals && %(principals)s::text[])
     and (%(filenames)s::text[] is null
         or regexp_replace(document.uri, '^.*/', '') = any(%(filenames)s::text[]))
@@ -111,88 +105,88 @@ where (%(is_filtered)s or scope.has_access_lists)
         end, false))
 group by publication.segment_id
 
--- name: nearest
--- Rows by cosine similarity, through the partition's index where it has one, and the similarity of
--- the places that were found by words. The expression is the
--- index's own; home, dimension, restriction and order are put in by code (rag/store/lookup.py).
-(select publication.segment_id, publication.first_slot + near.ordinal as slot, near.similarity,
-    true as is_near
-from (
-    select search_row.document_id, search_row.ordinal,
-        1 - (search_row.vector::halfvec({dimension}) <=> %(vector)s::halfvec({dimension}))
+-- name: near
+-- Rows by cosine similarity, through the partition's index where it has one. The expression is the
+-- index's own. A part of `findable`.
+select search_row.document_id, search_row.ordinal,
+        1 - (search_row.vector::halfvec({dimension}) <=> (select vector from question))
             as similarity
     from search_row
     where search_row.home = {home} and search_row.generation_id = %(generation_id)s
         {restriction}
-    order by (search_row.vector::halfvec({dimension}) <=> %(vector)s::halfvec({dimension})) {exact}
-    limit %(depth)s
-) as near
-join publication on publication.generation_id = %(generation_id)s
-    and publication.document_id = near.document_id
-order by near.similarity desc, near.document_id, near.ordinal)
-union all
-select place.segment_id, place.slot,
-    1 - (search_row.vector::halfvec({dimension}) <=> %(vector)s::halfvec({dimension})), false
-from unnest(%(segments)s::bigint[], %(slots)s::int[]) as place (segment_id, slot)
-cross join lateral (
-    select * from publication
-    where publication.segment_id = place.segment_id and publication.first_slot <= place.slot
-    order by publication.first_slot desc limit 1
-) as publication
-join search_row on search_row.home = {home}
-    and search_row.generation_id = publication.generation_id
-    and search_row.document_id = publication.document_id
-    and search_row.ordinal = place.slot - publication.first_slot
+    order by (search_row.vector::halfvec({dimension}) <=> (select vector from question)) {exact}
+    limit {depth}
 
--- name: passages
--- The best of the places found, at most some of one document, with their texts and sources; on
--- request with the text before and after.
-with found as (
-    select place.*, publication.generation_id, publication.document_id, publication.version_id,
-        publication.chunk_set_id, publication.published_at,
-        place.slot - publication.first_slot as ordinal
-    from unnest(
-        %(segments)s::bigint[], %(slots)s::int[], %(scores)s::float8[], %(positions)s::int[]
-    ) as place (segment_id, slot, score, position)
+-- name: not_near
+-- For a question without a vector. A part of `findable`.
+select null::bigint as document_id, null::int as ordinal, null::float8 as similarity where false
+
+-- name: vector
+-- The question's vector. A part of `findable`.
+(%(vector)b::float8[])::halfvec({dimension})
+
+-- name: similarity
+-- How near a row is that was found by its words. A part of `findable`.
+(
+            select 1 - (search_row.vector::halfvec({dimension}) <=> (select vector from question))
+            from search_row
+            where search_row.home = {home} and search_row.generation_id = %(generation_id)s
+                and search_row.document_id = word.document_id
+                and search_row.ordinal = word.ordinal
+        )
+
+-- name: findable
+-- All that a question may find, in one look: the rows nearest to it, and those that its words found
+-- with their similarity. `near`, `vector` and `similarity` are the parts above, put in by code.
+with question as materialized (
+    select {vector} as vector
+), near as materialized (
+    {near}
+), word as materialized (
+    select publication.document_id, place.slot - publication.first_slot as ordinal
+    from unnest(%(segments)s::bigint[], %(slots)s::int[]) as place (segment_id, slot)
     cross join lateral (
         select * from publication
         where publication.segment_id = place.segment_id and publication.first_slot <= place.slot
         order by publication.first_slot desc limit 1
     ) as publication
     where place.slot < publication.first_slot + publication.chunk_count
-), capped as (
-    select *, row_number() over (
-        partition by document_id order by score desc, ordinal) as nth_of_document
-    from found
-), chosen as (
-    select * from capped
-    where %(max_per_document)s::int is null or nth_of_document <= %(max_per_document)s::int
-    order by score desc, document_id, ordinal
-    limit %(limit)s
+), found as materialized (
+    select document_id, ordinal, near.similarity is not null as is_near,
+        coalesce(near.similarity, {similarity}) as similarity
+    from near full join word using (document_id, ordinal)
 )
-select
-    (select count(*) from found) as resolved, chosen.position, chosen.score, chosen.document_id, chosen.ordinal, chosen.published_at,
-    document.uri, parsed.title, chunk.text, chunk.headings, chunk.page_first,
-    document_version.content_hash,
-    case when %(neighbors)s > 0 then nullif((
+select publication.segment_id, publication.first_slot + found.ordinal as slot, found.is_near,
+    found.similarity, found.document_id, found.ordinal
+from found
+join publication on publication.generation_id = %(generation_id)s
+    and publication.document_id = found.document_id
+order by found.similarity desc, found.document_id, found.ordinal
+
+-- name: passages
+-- The texts of rows and where they come from, on request with the text before and after.
+select document.id as document_id, chunk.ordinal, document.uri, publication.published_at,
+    parsed.title, chunk.text, chunk.headings, chunk.page_first, document_version.content_hash,
+    case when %(neighbors)s::int > 0 then nullif((
         select substring(parsed.text from min(other.start_char) + 1
             for greatest(chunk.start_char - min(other.start_char), 0))
-        from chunk as other where other.chunk_set_id = chosen.chunk_set_id
-            and other.ordinal between chosen.ordinal - %(neighbors)s and chosen.ordinal - 1
+        from chunk as other where other.chunk_set_id = chunk.chunk_set_id
+            and other.ordinal between chunk.ordinal - %(neighbors)s::int and chunk.ordinal - 1
     ), '') end as text_before,
-    case when %(neighbors)s > 0 then nullif((
+    case when %(neighbors)s::int > 0 then nullif((
         select substring(parsed.text from chunk.end_char + 1
             for greatest(max(other.end_char) - chunk.end_char, 0))
-        from chunk as other where other.chunk_set_id = chosen.chunk_set_id
-            and other.ordinal between chosen.ordinal + 1 and chosen.ordinal + %(neighbors)s
+        from chunk as other where other.chunk_set_id = chunk.chunk_set_id
+            and other.ordinal between chunk.ordinal + 1 and chunk.ordinal + %(neighbors)s::int
     ), '') end as text_after
-from chosen
-join document on document.id = chosen.document_id
-join document_version on document_version.id = chosen.version_id
-join chunk on chunk.chunk_set_id = chosen.chunk_set_id and chunk.ordinal = chosen.ordinal
-join chunk_set on chunk_set.id = chosen.chunk_set_id
+from unnest(%(documents)s::bigint[], %(ordinals)s::int[]) as row (document_id, ordinal)
+join publication on publication.generation_id = %(generation_id)s
+    and publication.document_id = row.document_id
+join document on document.id = publication.document_id
+join document_version on document_version.id = publication.version_id
+join chunk on chunk.chunk_set_id = publication.chunk_set_id and chunk.ordinal = row.ordinal
+join chunk_set on chunk_set.id = publication.chunk_set_id
 join parsed on parsed.id = chunk_set.parsed_id
-order by chosen.score desc, chosen.document_id, chosen.ordinal
 
 -- name: last_published
 -- When a generation was last published to.

@@ -1,12 +1,14 @@
 -- name: record_query
--- One search and what it found.
+-- One search and what it found. Nobody waits for the disk: what a crash of the server takes is the
+-- last second's questions, and none that feedback names.
+with unhurried as materialized (select set_config('synchronous_commit', 'off', true))
 insert into query_log (
     id, namespace_id, collection_id, generation_id, principal, query, mode, k, filters, min_score,
     hits, encode_ms, search_ms)
 select
     %(id)s, collection.namespace_id, collection.id, %(generation_id)s, %(principal)s, %(query)s,
     %(mode)s, %(k)s, %(filters)s, %(min_score)s, %(hits)s, %(encode_ms)s, %(search_ms)s
-from collection join namespace on namespace.id = collection.namespace_id
+from unhurried, collection join namespace on namespace.id = collection.namespace_id
 where namespace.name = %(namespace)s and collection.name = %(collection)s
 
 -- name: collection_of_query

@@ -13,17 +13,18 @@ returning id
 delete from search_row where generation_id = any(%(generations)s)
 
 -- name: drop_unused_parsed
--- Parsed text, with its chunks, that no live document's newest version has and nothing serves.
+-- Parsed text, with its chunks, that no live document's newest version has, or that another took
+-- the place of, and nothing serves.
 delete from parsed
 where parsed.namespace_id = %(namespace_id)s
     and parsed.parsed_at < now() - make_interval(secs => %(retention_s)s)
-    and not exists (
+    and (parsed.superseded_at is not null or not exists (
         select from document_version
         join document on document.id = document_version.document_id
         join collection on collection.id = document.collection_id
         where document_version.content_hash = parsed.content_hash
             and collection.namespace_id = parsed.namespace_id
-            and document.deleted_at is null and document.version_id = document_version.id)
+            and document.deleted_at is null and document.version_id = document_version.id))
     and not exists (
         select from publication join chunk_set on chunk_set.id = publication.chunk_set_id
         where chunk_set.parsed_id = parsed.id)
@@ -39,6 +40,14 @@ where embedding.namespace_id = %(namespace_id)s
         join parsed on parsed.id = chunk_set.parsed_id
         where chunk.embedded_hash = embedding.embedded_hash
             and parsed.namespace_id = embedding.namespace_id)
+
+-- name: drop_old_queries
+-- Questions of long ago that nobody gave feedback on, with their answers.
+delete from query_log where id in (
+    select old.id from query_log as old
+    where old.asked_at < now() - make_interval(secs => %(retention_s)s)
+        and not exists (select from feedback where feedback.query_id = old.id)
+    limit %(limit)s)
 
 -- name: namespaces
 -- Every namespace, to be swept one by one.

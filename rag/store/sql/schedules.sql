@@ -1,26 +1,28 @@
 -- name: set_schedule
--- When the collection is run; when it was last run stays known.
-insert into schedule (collection_id, every_days, cron)
-values (%(collection_id)s, %(every_days)s, %(cron)s)
-on conflict (collection_id) do update set
+-- When the collection is run or evaluated; when it was last stays known.
+insert into schedule (collection_id, kind, every_days, cron)
+values (%(collection_id)s, %(kind)s, %(every_days)s, %(cron)s)
+on conflict (collection_id, kind) do update set
     every_days = excluded.every_days, cron = excluded.cron
 
 -- name: drop_schedule
--- The collection is no longer run by time.
-delete from schedule where collection_id = %(collection_id)s returning collection_id
+-- The collection is no longer run, or evaluated, by time.
+delete from schedule where collection_id = %(collection_id)s and kind = %(kind)s
+returning collection_id
 
 -- name: schedules
 -- All schedules by collection.
 select namespace.name as namespace, collection.name as collection, schedule.collection_id,
-    collection.shards, every_days, cron, last_run_at, schedule.created_at
+    collection.shards, kind, every_days, cron, last_run_at, schedule.created_at
 from schedule
 join collection on collection.id = schedule.collection_id
 join namespace on namespace.id = collection.namespace_id
-order by 1, 2
+order by 1, 2, kind desc
 
 -- name: mark_run
--- The collection has been run, or was tried often enough.
-update schedule set last_run_at = %(at)s where collection_id = %(collection_id)s
+-- The collection has been run or evaluated, or was tried often enough.
+update schedule set last_run_at = %(at)s
+where collection_id = %(collection_id)s and kind = %(kind)s
 
 -- name: lock_requests
 -- Those who request runs take turns.

@@ -1,0 +1,337 @@
+"""What the parts' results say, in the form of the report's figures. A reading is None where its
+part has not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.keeping import kept
+from benchmarks.parts import ENGINE, LARGE
+
+PEERS = {
+    "cocoindex": "CocoIndex", "llamaindex": "LlamaIndex", "langchain": "LangChain",
+    "by_hand": "by hand",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was reached: `value` is compared with the goal; `shown` says it with its spread."""
+
+    value: float
+    shown: str
+    to_peer: str = "-"
+    to_limit: str = "-"
+
+
+def spread(values: Iterable[float], unit: str = "", form: str = ".2f") -> str:
+    """The median, and least to most when there are several."""
+    found = list(values)
+    if len(found) < 2:
+        return f"{found[0]:{form}}{unit}"
+    return f"{median(found):{form}}{unit} ({min(found):{form}}-{max(found):{form}})"
+
+
+class _Engine:
+    """Seconds of the incremental benchmark by contender and scenario, a value per round."""
+
+    def __init__(self, name: str) -> None:
+        self._results = (kept(name) or {"results": []})["results"]
+        self.chunks = max((one["embedded"] for one in self._results), default=0)
+
+    def of(self, contender: str, scenario: str, field: str = "seconds") -> list[float]:
+        return [
+            one["outcome"].get(field, one.get(field))
+            for one in self._results
+            if (one["contender"], one["scenario"]) == (contender, scenario)
+        ]
+
+    def ratios(self, contender: str, scenario: str) -> list[float]:
+        """The contender's seconds as a multiple of ours, round by round."""
+        pairs = zip(self.of(contender, scenario), self.of("ours", scenario), strict=False)
+        return [theirs / ours for theirs, ours in pairs]
+
+    def cpu_ratios(self, contender: str, scenario: str) -> list[float]:
+        """The same in processor seconds of client and server."""
+
+        def cpu(name: str) -> list[float]:
+            fields = ("cpu_seconds", "server_cpu_seconds")
+            columns = [self.of(name, scenario, field) for field in fields]
+            return [sum(values) for values in zip(*columns, strict=True)]
+
+        return [t / o for t, o in zip(cpu(contender), cpu("ours"), strict=False)]
+
+    def peers(self, scenario: str) -> str:
+        """Each peer's multiple of our seconds."""
+        return _beside({name: self.ratios(name, scenario) for name in PEERS})
+
+
+def _beside(ratios: dict[str, list[float]]) -> str:
+    return ", ".join(f"{PEERS[name]} {median(r):.1f}x" for name, r in ratios.items() if r) or "-"
+
+
+def _both(wall: Sequence[float], cpu: Sequence[float]) -> tuple[float, str]:
+    """The smaller of two ratios, and both in words: on a machine with other work, threads that wait
+    for each other make wall time flatter whoever has fewer."""
+    shown = f"{spread(wall, 'x')}, in processor time {median(cpu):.2f}x"
+    return min(median(wall), median(cpu)), shown
+
+
+def cold_engine() -> Reading | None:
+    engine, limits = _Engine(ENGINE), kept("limits")
+    ratios = engine.ratios("cocoindex", "cold")
+    if not ratios:
+        return None
+    to_limit = "-"
+    if limits:
+        rate = engine.chunks / median(engine.of("ours", "cold"))
+        to_limit = f"{rate / limits['copy_rows_per_s']:.0%} of COPY alone"
+    value, shown = _both(ratios, engine.cpu_ratios("cocoindex", "cold"))
+    return Reading(value, shown, engine.peers("cold"), to_limit)
+
+
+def _embedding(precision: str) -> Reading | None:
+    found = kept("embedding")
+    if not found or "peak_gflop_per_cpu_s" not in found:
+        return None
+    row = next(one for one in found["contenders"] if one["name"] == f"engine, {precision}")
+    low, high = row["ratio_spread"]
+    share = row["gflop_per_cpu_s"] / found["peak_gflop_per_cpu_s"][precision]
+    return Reading(
+        min(row["ratio"], row["cpu_ratio"]),
+        f"{row['ratio']:.2f}x ({low:.2f}-{high:.2f}), in processor time {row['cpu_ratio']:.2f}x",
+        "sentence-transformers, defaults",
+        f"{share:.0%} of the matrix-product peak",
+    )
+
+
+def embedding_bf16() -> Reading | None:
+    return _embedding("bf16")
+
+
+def embedding_int8() -> Reading | None:
+    return _embedding("int8")
+
+
+def _loss(precision: str) -> Reading | None:
+    found = kept("precision")
+    if not found:
+        return None
+    losses = {name: row["fp32"] - row[precision] for name, row in found.items()}
+    told = ", ".join(f"{name} {loss:+.4f}" for name, loss in losses.items())
+    most = max(losses.values())
+    return Reading(max(most, 0.0), f"{most:+.4f} at most; {told}")
+
+
+def loss_bf16() -> Reading | None:
+    return _loss("bf16")
+
+
+def loss_int8() -> Reading | None:
+    return _loss("int8")
+
+
+def _loads(contender: str, step: str, field: str) -> list[float]:
+    found = kept("bulk") or {"loads": []}
+    keys = (contender, step)
+    return [one[field] for one in found["loads"] if (one["contender"], one["step"]) == keys]
+
+
+def _load_ratios(fields: Sequence[str]) -> dict[str, list[float]]:
+    """Each peer's first load as a multiple of ours, in the sum of these fields, round by round."""
+
+    def total(name: str) -> list[float]:
+        columns = [_loads(name, "cold", field) for field in fields]
+        return [sum(values) for values in zip(*columns, strict=True)]
+
+    ours = total("ours")
+    ratios = {
+        name: [their / our for their, our in zip(total(name), ours, strict=False)] for name in PEERS
+    }
+    return {name: found for name, found in ratios.items() if found}
+
+
+def real_model() -> Reading | None:
+    ratios = _load_ratios(["seconds"])
+    if not ratios:
+        return None
+    name = min(ratios, key=lambda name: median(ratios[name]))
+    best = ratios[name]
+    cpu = _load_ratios(["cpu_seconds", "server_cpu_seconds"])[name]
+    ours = _loads("ours", "cold", "seconds")
+    busy = median(_loads("ours", "cold", "embedder_seconds")) / median(ours)
+    value, shown = _both(best, cpu)
+    return Reading(
+        value, f"{PEERS[name]} {shown}", _beside(ratios), f"{busy:.0%} of the engine alone"
+    )
+
+
+def busy_share() -> Reading | None:
+    pairs = zip(
+        _loads("ours", "cold", "embedder_seconds"), _loads("ours", "cold", "seconds"), strict=True
+    )
+    shares = [busy / seconds for busy, seconds in pairs]
+    return Reading(median(shares), spread(shares, form=".0%")) if shares else None
+
+
+def no_op() -> Reading | None:
+    engine, limits = _Engine(LARGE), kept("limits")
+    ours = engine.of("ours", "no-op")
+    if not ours:
+        return None
+    to_limit = "-"
+    if limits:
+        look = median(limits["look_s"]) * 10_000 / limits["documents"]
+        to_limit = f"{median(ours) / look:.0f}x a look at the files alone"
+    return Reading(median(ours), spread(ours, " s"), engine.peers("no-op"), to_limit)
+
+
+def no_op_ratio() -> Reading | None:
+    engine = _Engine(LARGE)
+    ratios = engine.ratios("cocoindex", "no-op")
+    if not ratios:
+        return None
+    return Reading(*_both(ratios, engine.cpu_ratios("cocoindex", "no-op")))
+
+
+def edit() -> Reading | None:
+    engine = _Engine(LARGE)
+    cold, edited = engine.of("ours", "cold"), engine.of("ours", "edit 1 %")
+    if not edited:
+        return None
+    shares = [e / c for e, c in zip(edited, cold, strict=True)]
+    return Reading(
+        median(shares), f"{spread(shares, form='.1%')} of the seconds",
+        engine.peers("edit 1 %"),
+        f"{_embedded_share(engine):.2%} of the chunks embedded",
+    )  # fmt: skip
+
+
+def _embedded_share(engine: _Engine) -> float:
+    return engine.of("ours", "edit 1 %", "embedded")[0] / engine.of("ours", "cold", "embedded")[0]
+
+
+def edit_embedded() -> Reading | None:
+    engine = _Engine(LARGE)
+    if not engine.of("ours", "edit 1 %"):
+        return None
+    share = _embedded_share(engine)
+    return Reading(share, f"{share:.3%} of the chunks")
+
+
+def rename() -> Reading | None:
+    engine = _Engine(ENGINE)
+    ours = engine.of("ours", "rename 5 %", "embedded")
+    if not ours:
+        return None
+    peers = ", ".join(
+        f"{title} {engine.of(name, 'rename 5 %', 'embedded')[0]}"
+        for name, title in PEERS.items()
+        if engine.of(name, "rename 5 %", "embedded")
+    )
+    return Reading(max(ours), f"{max(ours):.0f} texts embedded", peers)
+
+
+def _puts(share: float) -> Reading | None:
+    found = kept("main_job")
+    if not found:
+        return None
+    times = sorted(found["put_to_searchable_s"])
+    value = times[round(share * (len(times) - 1))]
+    return Reading(value, f"{value:.1f} s ({len(times)} puts, {min(times):.1f}-{max(times):.1f})")
+
+
+def put_p50() -> Reading | None:
+    return _puts(0.5)
+
+
+def put_p95() -> Reading | None:
+    return _puts(0.95)
+
+
+def _search(percentile: str) -> Reading | None:
+    found = kept("search")
+    if not found:
+        return None
+    http = found["http"]
+    value = http["one_at_a_time"][percentile]
+    floor = http["encode_ms"] + found["parts_ms"][_NEAREST]["p50"]
+    return Reading(
+        value,
+        f"{value:.1f} ms in {found['passages']:,} passages; at "
+        f"{http['open_loop']['rate']:.0f}/s {http['open_loop'][percentile]:.1f} ms",
+        "-",
+        f"{value / floor:.1f}x encoding and one index search",
+    )
+
+
+_NEAREST = "vectors: the nearest 50, and those of the words"
+
+
+def search_p50() -> Reading | None:
+    return _search("p50")
+
+
+def search_p95() -> Reading | None:
+    return _search("p95")
+
+
+def recall() -> Reading | None:
+    found = kept("search")
+    if not found:
+        return None
+    rows = found["recall_at_10_of_exact"]
+    value = min(rows.values())
+    told = ", ".join(f"{name} {share:.3f}" for name, share in rows.items())
+    return Reading(value, f"{value:.3f}; rows let through: {told}")
+
+
+def scifact() -> Reading | None:
+    found = kept("retrieval") or {}
+    if "scifact" not in found:
+        return None
+    rows = {name: row["nDCG@10"] for name, row in found["scifact"]["measures"].items()}
+    peers = ", ".join(f"{name} {rows[name]:.3f}" for name in ("bm25s", "MiniLM cosine"))
+    return Reading(rows["ours hybrid"], f"{rows['ours hybrid']:.4f}", peers)
+
+
+def above_both() -> Reading | None:
+    found = kept("retrieval")
+    if not found:
+        return None
+    margins = {}
+    for name, one in found.items():
+        rows = {contender: row["nDCG@10"] for contender, row in one["measures"].items()}
+        margins[name] = rows["ours hybrid"] / max(rows["bm25s"], rows["MiniLM cosine"])
+    told = ", ".join(f"{name} {margin - 1:+.1%}" for name, margin in margins.items())
+    least = min(margins.values())
+    return Reading(least, f"{least - 1:+.1%} at least; {told}")
+
+
+def memory() -> Reading | None:
+    sizes = kept("incremental-memory")
+    if not sizes:
+        return None
+    largest = sizes[-1]
+    told = ", ".join(f"{one['documents']:,}: {one['cold_mb']:.0f} MB" for one in sizes)
+    return Reading(largest["cold_mb"] / 1024, f"{largest['cold_mb']:.0f} MB; documents {told}")
+
+
+def _started(name: str) -> Callable[[], Reading | None]:
+    def read() -> Reading | None:
+        found = kept("start_up")
+        if not found:
+            return None
+        columns: dict[str, list[float]] = found["measured"][name]
+        cpu = columns.get("cpu_s")
+        shown = spread(columns["s"], " s") + (f", processor {median(cpu):.2f} s" if cpu else "")
+        return Reading(median(columns["s"]), shown)
+
+    return read
+
+
+help_s = _started("help")
+search_s = _started("search")
+stack_s = _started("stack, new home")

@@ -1,0 +1,125 @@
+"""Requests that are made to hurt: hostile filters, costly patterns, bodies that never end."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from rag.api.pool import Database
+from rag.api.service import Service
+from rag.api.warmth import WarmEmbedder
+from rag.settings import Settings
+from rag_assets_tests.api.conftest import Api
+from rag_assets_tests.api.running import running
+from rag_assets_tests.fakes_embed import FakeEmbedder
+
+pytestmark = pytest.mark.slow
+
+BODY_S = 0.5
+HOSTILE = (
+    "'; drop table document; --", "%' or '1'='1", "%s %(names)s {home}", "\\", "[", "[!", "(((",
+    "a{9999}", "$.x ? (@ > 0)", '"]}', "\u202e", "*",
+)  # fmt: skip
+
+
+@pytest.fixture
+def filled(api: Api) -> Api:
+    api.acme.source.put("rope.txt", b"A rope.")
+    api.acme.run()
+    return api
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_filter_is_taken_for_sql_or_a_pattern_of_another_language(
+    filled: Api, text: str
+) -> None:
+    kinds: list[dict[str, Any]] = [
+        {"filenames": [text]}, {"names": [text]}, {"media_types": [text]}, {"languages": [text]},
+        {"metadata": {text: text}}, {"metadata": {text: {"from": text}}},
+    ]  # fmt: skip
+    for filters in kinds:
+        answer = filled.ask("rope", filters=filters)
+        found = len(answer.json().get("hits", [])) if answer.status_code == 200 else 0
+        assert answer.status_code in (200, 400, 422)
+        assert found == (1 if filters == {"names": ["*"]} else 0)
+    assert len(filled.ask("rope").json()["hits"]) == 1
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"names": ["*a" * 127] * 20},
+        {"names": ["?" * 255] * 20},
+        {"metadata": {f"key-{number}": {"from": "a", "to": "b"} for number in range(20)}},
+        {"filenames": [f"{number}" * 80 for number in range(100)]},
+    ],
+)
+def test_the_costliest_filters_allowed_cost_little(filled: Api, filters: Any) -> None:
+    for number in range(30):
+        filled.acme.source.put("a" * 120 + f"{number}.txt", b"rope %d" % number)
+    filled.acme.run()
+    started = time.process_time()
+    answer = filled.ask("rope", filters=filters)
+    assert answer.status_code == 200 and answer.elapsed.total_seconds() < 5
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/cards", {"user_id": "acme", "project_id": "docs", "skip": 10**9}),
+        ("/cards", {"user_id": "acme", "project_id": "docs", "limit": 10**6}),
+        ("/files/chunks", {"user_id": "acme", "project_id": "docs", "filename": "x" * 5000}),
+        ("/documents", {"collection": "acme/docs", "limit": 10**6}),
+    ],
+)
+def test_pages_are_neither_deep_nor_large(filled: Api, path: str, params: Any) -> None:
+    answer = filled.client.get(path, params=params)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+@pytest.fixture
+def url(database_url: str) -> Iterator[str]:
+    settings = Settings(api_body_timeout_s=BODY_S, api_max_in_flight=4)
+    service = Service(
+        settings, Database(database_url, settings), WarmEmbedder(FakeEmbedder), None, None, "fake"  # type: ignore[arg-type]
+    )  # fmt: skip
+    with running(service) as at:
+        yield at
+
+
+def half_a_request(url: str) -> socket.socket:
+    """A connection whose body stops in its middle."""
+    place = urlsplit(url)
+    line = socket.create_connection((place.hostname, place.port), timeout=20)  # type: ignore[arg-type]
+    line.sendall(
+        b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        b'Content-Length: 1000\r\n\r\n{"query": '
+    )
+    return line
+
+
+def test_bodies_that_never_end_are_given_up_and_the_others_are_served(url: str) -> None:
+    lines = [half_a_request(url) for _ in range(4)]
+    try:
+        answers = [line.recv(4096) for line in lines]
+    finally:
+        for line in lines:
+            line.close()
+    assert all(b" 408 " in answer and b"slow_body" in answer for answer in answers)
+    body = {"query": "rope", "collection": "acme/none"}
+    assert httpx.post(f"{url}/query", json=body, timeout=10).status_code == 404
+
+
+def test_without_a_body_that_stops_nothing_is_given_up(url: str) -> None:
+    """The control: the same request, whole."""
+    line = half_a_request(url)
+    line.sendall(b'"rope", "collection": "acme/none"}'.ljust(1000 - len(b'{"query": ')))
+    assert b" 404 " in line.recv(4096)
+    line.close()
