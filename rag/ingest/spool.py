@@ -14,8 +14,10 @@ from uuid import uuid4
 
 from rag.errors import TransientError
 
-# what a killed worker left behind is removed after this time
+# What a killed worker left behind is removed after this time; where room is scarce soon, for what
+# waited longer is fetched again.
 _LEFTOVER_S = 86_400.0
+_MEMORY_LEFTOVER_S = 900.0
 # Small files wait in memory: making two thousand on a disk took up to 3.7 s, and 0.05 s here. A
 # container's /dev/shm has 64 MB unless it is told otherwise.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it, checked
@@ -31,6 +33,7 @@ class _Shelf:
     folder: Path
     limit_bytes: int
     prefix: str = ""
+    leftover_s: float = _LEFTOVER_S
     used_bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -39,7 +42,7 @@ class _Shelf:
                 status = path.stat()
             except FileNotFoundError:
                 continue  # another run has just taken it
-            if status.st_mtime < time.time() - _LEFTOVER_S:
+            if status.st_mtime < time.time() - self.leftover_s:
                 path.unlink(missing_ok=True)
             else:
                 self.used_bytes += status.st_size
@@ -68,7 +71,8 @@ class Spool:
         memory = _memory_folder()
         if memory is not None:
             prefix = hashlib.sha256(os.fsencode(self.folder.absolute())).hexdigest()[:16] + "-"
-            self._shelves.insert(0, _Shelf(memory, min(_MEMORY_BYTES, self.limit_bytes), prefix))
+            limit_bytes = min(_MEMORY_BYTES, self.limit_bytes)
+            self._shelves.insert(0, _Shelf(memory, limit_bytes, prefix, _MEMORY_LEFTOVER_S))
 
     def take(self, content_hash: bytes) -> Path | None:
         """The file of this content for the caller alone, who drops it; None when it is not here."""

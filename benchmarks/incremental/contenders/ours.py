@@ -28,12 +28,27 @@ from rag.sources.folder import FolderSource, uri_of
 from rag.store import collections
 from rag.store.database import connect
 from rag.store.migration import migrate
-from rag_assets_tests.fakes import FakeParser, FakeTokenizer
+from rag_assets_tests.fakes import FakeParser
 
 NAME = CollectionName("bench", "passages")
 # two paragraphs of the corpus never fit one chunk, and each fits alone
 CHUNKING = {"chunk_strategy": "docling_hybrid", "chunk_overlap": 0, "chunk_prefix": "none"}
 FREE_CHUNK, REAL_CHUNK = 64, 240
+
+
+class FreeTokenizer:
+    """A token is a word; found by numpy, for the corpus is plain ASCII."""
+
+    max_tokens = 256
+    config: dict[str, object] = {"tokenizer": "words"}  # noqa: RUF012 - read only
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        is_inside = np.frombuffer(f" {text} ".encode("ascii"), np.uint8) > ord(" ")
+        borders = np.flatnonzero(is_inside[1:] != is_inside[:-1]).tolist()
+        return list(zip(borders[::2], borders[1::2], strict=True))
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
 
 
 class FreeEmbedder:
@@ -90,7 +105,7 @@ def tools(job: Job) -> Tools:
     counter = Path(job.counter)
     if not job.is_real:
         embedder = FreeEmbedder(Embedder(job.model, counter))
-        return Tools(FakeParser(), FakeTokenizer(), embedder, FREE_CHUNK)
+        return Tools(FakeParser(), FreeTokenizer(), embedder, FREE_CHUNK)
     engine = open_embedder(job.model, Settings().embedding_precision, models_folder())
     engine.warm()
     return Tools(
