@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from rag.ingest.spool import Spool
 from rag.store.database import Connection
 
 # each statement finds violations; none may ever return a row
@@ -96,3 +99,9 @@ def served(conn: Connection, collection: str) -> dict[str, str]:
         [collection],
     )
     return {row["uri"]: row["text"] for row in rows}
+
+
+def spooled(folder: Path) -> list[Path]:
+    """Files that the spool of this folder holds, in memory and on disk."""
+    shelves = Spool(folder)._shelves
+    return [path for shelf in shelves for path in shelf.folder.glob(f"{shelf.prefix}*")]

@@ -115,7 +115,7 @@ def test_a_new_configuration_makes_assets_stale_and_a_backfill_brings_them_up_to
         nodes = platform.graphql(_STALE, keys=keys, partition=str(BUILT))["assetNodes"]
         return {node["assetKey"]["path"][0]: node["staleStatus"] for node in nodes}
 
-    assert {name for name, state in states().items() if state == "STALE"} >= {"chunks"}
+    assert eventually(lambda: states()["chunks"] == "STALE", STEP_S), states()
     assert states()["parsed_documents"] == "FRESH"
     nodes = platform.graphql(_STALE, keys=[{"path": ["chunks"]}], partition=str(BUILT))
     (cause,) = nodes["assetNodes"][0]["staleCauses"]

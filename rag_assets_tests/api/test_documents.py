@@ -331,9 +331,11 @@ def test_the_page_is_served_to_everybody_under_a_strict_policy(make_api: MakeApi
     answers = {path: api.client.get(path) for path in page_routes.paths().values()}
 
     assert {answer.status_code for answer in answers.values()} == {200}
-    for answer in answers.values():
+    for path, answer in answers.items():
         policy = answer.headers["content-security-policy"]
-        assert "default-src 'none'" in policy and "unsafe-inline" not in policy
+        assert "default-src 'none'" in policy and "script-src 'self';" in policy
+        # the viewer of /docs writes its own styles
+        assert path.startswith("/docs") or "unsafe-inline" not in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
     assert api.client.get("/files", params=ACME).status_code == 401

@@ -17,7 +17,7 @@ from rag_assets_tests.faults.rows import served_rows
 from rag_assets_tests.faults.worker import bring_up
 from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.sources.stub_store import Fault, Refusal, StubStore
-from rag_assets_tests.world import assert_world_is_sound, served
+from rag_assets_tests.world import assert_world_is_sound, served, spooled
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,7 @@ def test_a_bad_answer_publishes_nothing_wrong_and_is_tried_again_when_due(
     harness.run()
     assert only_text(harness) == [NEW]
     assert_world_is_sound(harness.conn)
-    assert not list((harness.folder / "spool").iterdir())
+    assert not spooled(harness.folder / "spool")
 
 
 def test_bytes_that_stay_wrong_are_given_up_and_never_published(
@@ -134,7 +134,7 @@ def test_a_full_disk_is_for_now_and_leaves_nothing_half(
     assert letters.fetchall() == [{"code": "disk_full", "kind": "transient", "is_final": False}]
     assert len({row["uri"] for row in served_rows(conn)}) == 3
     assert_world_is_sound(conn)
-    assert list(spool.iterdir()) == []
+    assert not spooled(spool)
     make_retries_due(conn)
     assert bring_up(database_url, spool)["search_index"]["documents"] == 1
     assert Shard(Harness.name).partition_key == "acme/docs"
