@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from psycopg.errors import ReadOnlySqlTransaction
 from psycopg.types.json import Jsonb
 
 from rag.errors import NotFoundError
@@ -17,6 +20,7 @@ from rag.store.queries import statements
 
 Outcome = Literal["answered", "unknown", "cancelled", "failed"]
 _COLLECTIONS_SHOWN = 20
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,30 +42,30 @@ class Asked:
 def record_query(
     conn: Connection, asked: Asked, generation: int | None, found: Sequence[Hit]
 ) -> None:
-    """Keep the search; its hits by document and ordinal, without text."""
+    """Keep the search; its hits by document and ordinal, without text. A server that may not write
+    still serves searches: what its log then lacks, who asked and when, is in ours."""
     hits = [
         {"document_id": hit.document_id, "ordinal": hit.ordinal, "rank": rank,
          "score": hit.score, "ranks": dict(hit.ranks)}
         for rank, hit in enumerate(found, start=1)
     ]  # fmt: skip
-    conn.execute(
-        statements("query_log")["record_query"],
-        {
-            "id": asked.id,
-            "namespace": asked.name.namespace,
-            "collection": asked.name.collection,
-            "generation_id": generation,
-            "principal": asked.principal,
-            "query": asked.query,
-            "mode": asked.mode,
-            "k": asked.k,
-            "filters": Jsonb(dict(asked.filters)),
-            "min_score": asked.min_score,
-            "hits": Jsonb(hits),
-            "encode_ms": asked.encode_ms,
-            "search_ms": asked.search_ms,
-        },
-    )
+    values = {
+        "id": asked.id,
+        "namespace": asked.name.namespace,
+        "collection": asked.name.collection,
+        "generation_id": generation,
+        "principal": asked.principal,
+        "query": asked.query,
+        "mode": asked.mode,
+        "k": asked.k,
+        "filters": Jsonb(dict(asked.filters)),
+        "min_score": asked.min_score,
+        "hits": Jsonb(hits),
+        "encode_ms": asked.encode_ms,
+        "search_ms": asked.search_ms,
+    }
+    with _unless_read_only(asked.id, asked.principal):
+        conn.execute(statements("query_log")["record_query"], values)
 
 
 def collection_of_query(conn: Connection, query_id: UUID) -> CollectionName | None:
@@ -91,9 +95,20 @@ class Answered:
 
 
 def record_answer(conn: Connection, answered: Answered) -> None:
-    """Keep the answer with its query; a repeat changes nothing."""
+    """Keep the answer with its query, as far as the server may write; a repeat changes nothing."""
     values = {**asdict(answered), "answer": answered.text, "cited": list(answered.cited)}
-    conn.execute(statements("query_log")["record_answer"], values)
+    with _unless_read_only(answered.query_id):
+        conn.execute(statements("query_log")["record_answer"], values)
+
+
+@contextmanager
+def _unless_read_only(query_id: UUID, principal: str = "") -> Iterator[None]:
+    try:
+        yield
+    except ReadOnlySqlTransaction:
+        _LOG.warning(
+            "not_logged query_id=%s principal=%r cause=database_read_only", query_id, principal
+        )
 
 
 @dataclass(frozen=True, slots=True)
