@@ -12,6 +12,7 @@ from rag_assets_tests.servers import *  # noqa: F403
 _WITH_A_STACK_PER_MODULE = {"acceptance", "guard", "page"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what takes long to start run in one process (`--dist loadgroup`)."""
     for item in items:

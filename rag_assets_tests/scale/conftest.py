@@ -12,7 +12,7 @@ from rag.scale.cluster import Cluster
 OBJECT_BYTES = 100 * 1024 * 1024
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Cluster]:
     """Joined by this process already; ends with the tests."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: rag-assets[ray]")
