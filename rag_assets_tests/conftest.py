@@ -9,19 +9,6 @@ import pytest
 from rag_assets_tests.databases import *  # noqa: F403
 from rag_assets_tests.servers import *  # noqa: F403
 
-_WITH_A_STACK_PER_MODULE = {"acceptance", "guard", "page"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what takes long to start run in one process (`--dist loadgroup`)."""
-    for item in items:
-        room = item.path.parent.name
-        if room in _WITH_A_STACK_PER_MODULE:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
-        elif room == "scale":  # one Ray cluster
-            item.add_marker(pytest.mark.xdist_group(room))
-
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
