@@ -36,14 +36,14 @@ dev: $(INSTALLED) ## Keep the whole stack up: web page on 127.0.0.1:7860, Dagste
 	@$(BIN)/rag up
 
 test: $(INSTALLED) ## Every test, with the embedded servers
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 check: $(INSTALLED) ## Format, lint, types, imports and the fast tests: under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 bench: $(INSTALLED) ## Every figure beside its goal and its peers, with a report: about 30 minutes
 	@$(call PIP_INSTALL,-e '.[bench]')

@@ -32,7 +32,7 @@ from rag_assets_tests.embed.models import write_model
 from rag_assets_tests.faults.profile import NIGHTLY
 from rag_assets_tests.stack.processes import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack-living_index")]
+pytestmark = pytest.mark.slow
 
 STALE, TOPICS, MODELS = (CollectionName("acme", name) for name in ("stale", "topics", "models"))
 SIZES = {STALE: 3, TOPICS: 40, MODELS: 30}

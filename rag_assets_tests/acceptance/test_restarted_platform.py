@@ -20,7 +20,7 @@ from rag_assets_tests.acceptance.installation import Installation, collect, inst
 from rag_assets_tests.alerts.receivers import HttpReceiver, http_receiver
 from rag_assets_tests.stack.processes import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stack-restarted_platform")]
+pytestmark = pytest.mark.slow
 
 TOLD, BUILT = CollectionName("acme", "told"), CollectionName("acme", "built")
 SIZE = 3

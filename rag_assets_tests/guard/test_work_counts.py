@@ -17,7 +17,6 @@ from rag_assets_tests.guard.work import PARAGRAPHS, Work, work_of
 
 FEW, MANY = 20, 200
 # statements are prepared when they were used five times, which is a round trip of its own
-pytestmark = pytest.mark.xdist_group("guard")
 GROWTH = 8
 
 Sizes = dict[int, dict[str, Work]]

@@ -17,7 +17,7 @@ from rag_assets_tests.embed.test_embedder_contract import EmbedderContract
 from rag_assets_tests.embed.texts import PROSE
 from rag_assets_tests.scale.workers import killed_while_working, working
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
 PASSAGES = [f"Passage {n}: {PROSE}" for n in range(500)]
 

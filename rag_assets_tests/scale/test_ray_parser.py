@@ -23,7 +23,7 @@ from rag.scale.parser import RayParser
 from rag_assets_tests.scale.workers import killed_while_working, working
 from rag_assets_tests.stack.processes import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 PARTS = ParserParts(ParseLimits(), None, OcrConfig("off"), None)
 KEY = "open sesame 148"
 

@@ -17,7 +17,7 @@ from rag_assets_tests.scale.test_ray_parser import PARTS, pdf
 from rag_assets_tests.scale.workers import killed_while_working
 from rag_assets_tests.world import assert_world_is_sound
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 
 def with_parser(harness: Harness, parser: Parser) -> Harness:
