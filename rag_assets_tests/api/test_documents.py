@@ -244,8 +244,10 @@ def test_a_page_that_takes_too_long_is_given_up(
     from dataclasses import replace
 
     from rag.api import pages
+    from rag.parse import process
 
     monkeypatch.setattr(pages, "_LIMITS", replace(pages._LIMITS, wall_s=0.0))
+    monkeypatch.setattr(process, "_TICK_S", 0.0)  # the clock is looked at before any answer
     file = tmp_path / "page.pdf"
     file.write_bytes(PAGE)
 
