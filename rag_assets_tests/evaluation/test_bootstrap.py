@@ -58,6 +58,7 @@ def test_the_same_scores_give_the_same_verdict() -> None:
     assert compare(live, candidate, RULE, 30) == compare(live, candidate, RULE, 30)
 
 
+@pytest.mark.slow
 def test_chance_stops_one_in_twenty_at_most_and_real_drops_are_found() -> None:
     def stopped(drop: float, count: int) -> float:
         verdicts = [compare(*scores(count, drop, seed), RULE, 30).passed for seed in range(200)]

@@ -83,10 +83,12 @@ def texts(answer: str | None, expected: str = "The mast is 12 m high.") -> dict[
     return {score.metric: score.value for score in scores}
 
 
+@pytest.mark.slow
 def test_the_expected_answer_itself_scores_one() -> None:
     assert texts("The mast is 12 m high.") == pytest.approx(dict.fromkeys(TEXT, 1.0), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_text_metrics_on_a_worked_example() -> None:
     found = texts("the cat sat", "the cat sat down")
     assert found["ExactMatch"] == found["StringPresence"] == 0.0

@@ -15,6 +15,8 @@ import pytest
 from rag_assets_tests.databases import with_database
 from rag_assets_tests.guard.work import PARAGRAPHS, Work, work_of
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 20, 200
 # statements are prepared when they were used five times, which is a round trip of its own
 GROWTH = 8

@@ -230,6 +230,7 @@ def test_a_listing_stops_at_the_most_objects_and_is_incomplete(place: FolderPlac
     assert (len(enough.objects), enough.is_complete) == (4, True)
 
 
+@pytest.mark.slow
 def test_thousands_of_files_are_listed(place: FolderPlace) -> None:
     for number in range(2_500):
         place.put(f"{number % 50}/{number:05}.txt", b"x")
