@@ -135,11 +135,17 @@ class Installation:
             before = self.last_tick(sensor)
             assert eventually(lambda last=before: self.last_tick(sensor) > last, 60.0)
 
-    def stop_sensor(self, name: str) -> None:
-        """Stop it, and return when it does not look any more."""
+    def stop_sensor(self, name: str, witness: str) -> None:
+        """Stop it, and return when it does not look any more: the daemon has gone round twice, as
+        the looks of `witness` show, and no look of it is under way."""
         self.graphql(_STOP, id=self._sensor(name)["id"])
-        # the daemon may be in a look: stopped is what has not looked for several intervals
-        assert eventually(lambda: time.time() - self.last_tick(name) > 4.0, 60.0)
+        self.after_looks(witness, 2)
+        assert eventually(lambda: self._is_quiet(name), 120.0)
+
+    def _is_quiet(self, sensor: str) -> bool:
+        ticks = self._sensor(sensor)["sensorState"]["ticks"]
+        is_looking = any(tick["status"] == "STARTED" for tick in ticks)
+        return not is_looking and time.time() - self.last_tick(sensor) > 4.0
 
     def start_sensor(self, name: str) -> None:
         self.graphql(_START, given={**_SELECTOR, "sensorName": name})

@@ -321,7 +321,7 @@ def after_three_looks(world: World) -> None:
 @contextmanager
 def stopped_sensor(world: World) -> Iterator[None]:
     """The sensor that finds changes is off, as on a day when nobody noticed."""
-    world.platform.stop_sensor("object_store_sensor")
+    world.platform.stop_sensor("object_store_sensor", witness="freshness_sensor")
     try:
         yield
     finally:
