@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import LiteralString
 
@@ -78,6 +78,7 @@ OURS = Contender(
     join chunk on chunk.chunk_set_id = search_row.chunk_set_id
         and chunk.ordinal = search_row.ordinal""",
 )
+OURS_SHARDED = replace(OURS, name="ours_sharded", title="rag-assets, 2 shards")
 COCOINDEX = Contender(
     "cocoindex",
     "CocoIndex",
@@ -117,4 +118,7 @@ BY_HAND = Contender(
     None,
     """select document, text, modified, subvector(embedding, 1, 8)::real[] as head from passage""",
 )
-ROSTER = {item.name: item for item in (OURS, COCOINDEX, LLAMAINDEX, LANGCHAIN, BY_HAND, LANGCHAIN2)}
+ROSTER = {
+    item.name: item
+    for item in (OURS, OURS_SHARDED, COCOINDEX, LLAMAINDEX, LANGCHAIN, BY_HAND, LANGCHAIN2)
+}

@@ -5,6 +5,7 @@ A vector is the SHAKE-128 stream of model name and text, read as small integers 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import mmap
 import struct
@@ -32,8 +33,8 @@ class Counter:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             path.write_bytes(bytes(8))
-        with path.open("r+b") as file:
-            self._memory = mmap.mmap(file.fileno(), 8)
+        self._file = path.open("r+b")
+        self._memory = mmap.mmap(self._file.fileno(), 8)
 
     @property
     def value(self) -> int:
@@ -42,8 +43,10 @@ class Counter:
         return int(value)
 
     def add(self, number: int) -> None:
-        """Count `number` more chunks."""
+        """Count `number` more chunks; processes take turns."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
         self._memory[:8] = struct.pack("<q", self.value + number)
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
 class Embedder:

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from rag.parse import outcomes, wire
 from rag.parse.attachments import take, take_bytes
 from rag.parse.limits import ParseLimits
 from rag.parse.page_image import PageImage, read_image
+from rag.parse.scratch import Scratch
 from rag.ports import Attachment, ParseJob
 
 _TICK_S = 0.05
@@ -42,7 +42,7 @@ class ChildProcess:
     """A running child. Not thread-safe: one slot owns it."""
 
     process: subprocess.Popen[bytes]
-    temporary: Path
+    scratch: Scratch
     token: str
     limits: ParseLimits
     served: int = 0
@@ -54,7 +54,8 @@ class ChildProcess:
         cls, command: Command, limits: ParseLimits, cancelled: Callable[[], bool]
     ) -> ChildProcess:
         """A child that said it is ready. Raises ConfigurationError (`parser_unavailable`)."""
-        temporary = Path(tempfile.mkdtemp(prefix="rag-parse-"))
+        scratch = Scratch.make()
+        temporary = scratch.folder
         token = secrets.token_hex(16)
         with (temporary / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
@@ -67,7 +68,7 @@ class ChildProcess:
                 start_new_session=True,
                 close_fds=True,
             )
-        child = cls(process, temporary, token, limits)
+        child = cls(process, scratch, token, limits)
         try:
             child._wait_until_ready(cancelled)
         except BaseException:
@@ -101,7 +102,7 @@ class ChildProcess:
     @contextlib.contextmanager
     def _exchange(self) -> Iterator[Path]:
         """A folder into which the child may write for the length of one request."""
-        folder = self.temporary / f"out-{secrets.token_hex(16)}"
+        folder = self.scratch.folder / f"out-{secrets.token_hex(16)}"
         folder.mkdir()
         try:
             yield folder
@@ -137,7 +138,7 @@ class ChildProcess:
         cancelled: Callable[[], bool],
     ) -> Answer:
         nonce = secrets.token_hex(16)
-        copy = self.temporary / f"in-{nonce}"
+        copy = self.scratch.folder / f"in-{nonce}"
         shutil.copyfile(job.path, copy)
         request = {
             "nonce": nonce,
@@ -174,7 +175,7 @@ class ChildProcess:
 
     def end(self) -> None:
         """Kill the child, its group and every descendant that still carries its token; reap it and
-        remove its temporary folder."""
+        remove its folder."""
         _kill_tree(self.process.pid, self.token)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
@@ -182,7 +183,7 @@ class ChildProcess:
                     pipe.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.scratch.remove()
 
     def _write(self, frame: bytes) -> None:
         assert self.process.stdin is not None
@@ -268,7 +269,7 @@ class ChildProcess:
         return f"it exited with {code} and no result"
 
     def _last_words(self) -> str:
-        text = (self.temporary / "stderr").read_bytes()[-300:].decode("utf-8", "replace")
+        text = (self.scratch.folder / "stderr").read_bytes()[-300:].decode("utf-8", "replace")
         return " ".join(text.split()) or "it said nothing"
 
 

@@ -19,7 +19,7 @@ from rag.embed.tokenizer import ModelTokenizer
 from rag.ingest.pipeline import bring_up_to_date
 from rag.ingest.spool import Spool
 from rag.ingest.workshop import Workshop
-from rag.model import CollectionName, Shard
+from rag.model import CollectionName
 from rag.parse.pool import DoclingParser
 from rag.ports import Embedder as RunEmbedder
 from rag.ports import Parser, Tokenizer
@@ -118,14 +118,16 @@ def models_folder() -> Path:
     return Path(tempfile.gettempdir()) / "rag-bench-models"
 
 
-def prepare(job: Job) -> None:
+def make_collection(job: Job, shards: int = 1) -> None:
+    """The schema, and a collection over the job's folder."""
     migrate(job.url)
     with connect(job.url) as conn:
-        collection = collections.create_collection(conn, NAME)
+        collection = collections.create_collection(conn, NAME, shards=shards)
         collections.add_source(conn, collection, uri_of(job.folder) + "/")
 
 
-def update(job: Job) -> None:
+def bring_up(job: Job, shard: int = 0) -> None:
+    """Bring one shard of the collection up to date."""
     parser, tokenizer, embedder, chunk_size = tools(job)
     with connect(job.url) as conn:
         shop = Workshop(
@@ -140,8 +142,8 @@ def update(job: Job) -> None:
             embedder=embedder,
             run_id="bench",
         )
-        bring_up_to_date(shop, Shard(NAME))
+        bring_up_to_date(shop, collections.find_collection(conn, NAME).shard_list()[shard])
 
 
 if __name__ == "__main__":
-    contender(prepare, update, tools)
+    contender(make_collection, bring_up, tools)
