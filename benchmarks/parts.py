@@ -33,6 +33,7 @@ class Part:
 
 ENGINE = "engine"
 LARGE = "engine-large"
+BULK_LARGE = "bulk-large"
 _FIRST = "rename 5 %"
 PARTS = (
     Part("limits", "benchmarks.limits", ("documents=2000",), ("documents=500", "rounds=3"), 300),
@@ -43,9 +44,9 @@ PARTS = (
     Part(
         "incremental", "benchmarks.incremental",
         ("documents=1000", "rounds=3", f"until={_FIRST}", f"name={ENGINE}",
-         "only=ours,by_hand,cocoindex,llamaindex,langchain"),
+         "only=ours,ours_sharded,by_hand,cocoindex,llamaindex,langchain"),
         ("documents=300", "rounds=1", f"until={_FIRST}", f"name={ENGINE}",
-         "only=ours,by_hand,cocoindex,llamaindex"), 1800,
+         "only=ours,ours_sharded,by_hand,cocoindex,llamaindex"), 1800,
     ),
     Part(
         "no-op", "benchmarks.incremental",
@@ -56,6 +57,11 @@ PARTS = (
         "bulk", "benchmarks.bulk",
         ("chunks=600", "rounds=2"), ("chunks=90", "rounds=1", "only=ours,by_hand,cocoindex"),
         2400, needs_data=True,
+    ),
+    # the others need minutes for so much
+    Part(
+        "bulk-large", "benchmarks.bulk",
+        ("chunks=6000", "rounds=1", "only=ours", f"name={BULK_LARGE}"), None, 900, needs_data=True,
     ),
     Part("precision", "benchmarks.precision", (), None, 2400, needs_data=True),
     Part("retrieval", "benchmarks.retrieval", (), ("cranfield",), 1800, needs_data=True),

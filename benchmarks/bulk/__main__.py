@@ -1,11 +1,11 @@
 """A first load with the real model, beside CocoIndex, LlamaIndex, LangChain and one by hand.
 
-    python -m benchmarks.bulk [chunks=600] [rounds=2] [only=ours,by_hand]
+    python -m benchmarks.bulk [chunks=600] [rounds=2] [only=ours,by_hand] [name=bulk]
 
 Real prose, the same passages and model for all; ours with its own parser and its default engine,
 the others with sentence-transformers as they come. The clock starts when everything is imported and
 the model is loaded. Then 1 % of the documents change. Contenders take turns, the first one changes
-from round to round. Writes bulk.{json,md}. Needs RAG_TEST_DATA.
+from round to round. Writes <name>.{json,md}. Needs RAG_TEST_DATA.
 """
 
 from __future__ import annotations
@@ -212,8 +212,9 @@ def main() -> None:
     names = given["only"].split(",") if "only" in given else list(CONTENDERS)
     installed(one.environment for name in names if (one := CONTENDERS[name]).environment)
     figures = measure(int(given.get("chunks", 600)), int(given.get("rounds", 2)), names)
-    keep("bulk", figures)
-    (results_folder() / "bulk.md").write_text(page(figures), encoding="utf-8")
+    name = given.get("name", "bulk")
+    keep(name, figures)
+    (results_folder() / f"{name}.md").write_text(page(figures), encoding="utf-8")
     print(page(figures))
 
 

@@ -33,8 +33,9 @@ class Counter:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             path.write_bytes(bytes(8))
-        self._file = path.open("r+b")
-        self._memory = mmap.mmap(self._file.fileno(), 8)
+        with path.open("r+b") as file:
+            self._memory = mmap.mmap(file.fileno(), 8)
+        self._path = path
 
     @property
     def value(self) -> int:
@@ -44,9 +45,9 @@ class Counter:
 
     def add(self, number: int) -> None:
         """Count `number` more chunks; processes take turns."""
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
-        self._memory[:8] = struct.pack("<q", self.value + number)
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
+        with self._path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._memory[:8] = struct.pack("<q", self.value + number)
 
 
 class Embedder:
