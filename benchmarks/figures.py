@@ -35,7 +35,7 @@ FIGURES = (
     Figure(
         "cold ingest, engine only (free embedder)", 8.0, "8x CocoIndex", readings.cold_engine,
         short="Ours also keeps parsed text, postings for BM25, lineage and a record per stage; the "
-        "loader written by hand does none of it. Two shards use two cores, and spend what one does. "
+        "loader written by hand does none of it. Two shards use two cores, for what one costs. "
         "Next: fewer keys and checks per row on the server.",
     ),
     Figure(
