@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import dagster as dg
 
-from rag_assets.metadata import stage_metadata
+from rag_assets.metadata import run_table, stage_metadata
 from rag_assets.partitions import collections_partitions
 from rag_assets.shards import open_shard
 from resources.workshop import WorkshopResource
@@ -158,9 +158,12 @@ def search_index(
     **Lives in** the tables `generation`, `publication` and `search_row`.
     """
     from rag.ingest.current import publish_everywhere
+    from rag.store.ledger import stages_of_run
 
     with open_shard(context, workshop) as (shop, shard):
-        return dg.MaterializeResult(metadata=stage_metadata(publish_everywhere(shop, shard)))
+        metadata = stage_metadata(publish_everywhere(shop, shard))
+        times = run_table(stages_of_run(shop.conn, shop.run_id))
+        return dg.MaterializeResult(metadata={**metadata, "time": dg.MetadataValue.md(times)})
 
 
 INGEST_ASSETS = (raw_documents, parsed_documents, chunks, embeddings, search_index)

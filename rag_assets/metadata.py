@@ -44,6 +44,25 @@ def stage_metadata(report: StageReport) -> Metadata:
     return metadata
 
 
+def run_table(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Where the time of a run went, as a Markdown table: its stages so far, and what lay between
+    them (checks, Dagster's own steps)."""
+    begun = min(row["ended_at"].timestamp() - row["seconds"] for row in stages)
+    whole = max(row["ended_at"].timestamp() for row in stages) - begun
+    spent = [(row["stage"], row["seconds"], _outcome(row["counts"])) for row in stages]
+    between = whole - sum(row["seconds"] for row in stages)
+    spent.append(("between the stages", max(0.0, between), ""))
+    rows = [
+        (name, f"{seconds:.2f}", f"{seconds / whole:.0%}" if whole > 0 else "", outcome)
+        for name, seconds, outcome in spent
+    ]
+    return markdown_table(("stage", "seconds", "share", "what it did"), rows)
+
+
+def _outcome(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items() if number)
+
+
 def failures_table(failures: Sequence[Mapping[str, Any]]) -> str:
     """What failed and why, as a Markdown table; `none` when nothing did."""
     if not failures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -26,9 +27,10 @@ def embed_chunks(shop: Workshop, shard: Shard) -> StageReport:
     build = shop.build(shard)
     with recorded_stage(shop, shard, "embeddings") as report:
         report.add("embedded", 0)
+        report.add("embedder_ms", 0)
         sets = [row["chunk_set_id"] for row in content.select(shop.conn, "sets_to_embed", build)]
         done = 0
-        for count, embedded in _embedded(shop, build, sets):
+        for count, embedded in _embedded(shop, build, sets, report):
             done += count
             report.add("embedded", embedded)
             shop.progress("embeddings", done, len(sets))
@@ -48,7 +50,9 @@ class _Batch(NamedTuple):
     vectors: NDArray[np.float32] | None = None
 
 
-def _embedded(shop: Workshop, build: Build, sets: list[int]) -> Iterator[tuple[int, int]]:
+def _embedded(
+    shop: Workshop, build: Build, sets: list[int], report: StageReport
+) -> Iterator[tuple[int, int]]:
     """(chunk sets, texts embedded) of batch after batch."""
     in_hand: set[bytes] = set()  # read with the batch before, whose vectors are not written yet
 
@@ -62,7 +66,12 @@ def _embedded(shop: Workshop, build: Build, sets: list[int]) -> Iterator[tuple[i
             yield _Batch(list(batch), [row["text"] for row in rows], hashes)
 
     def make(batch: _Batch) -> _Batch:
-        return batch._replace(vectors=shop.embedder.embed(batch.texts)) if batch.texts else batch
+        if not batch.texts:
+            return batch
+        started = time.perf_counter()
+        vectors = shop.embedder.embed(batch.texts)
+        report.add("embedder_ms", round(1000 * (time.perf_counter() - started)))
+        return batch._replace(vectors=vectors)
 
     def write(batch: _Batch) -> tuple[int, int]:
         embedded = 0

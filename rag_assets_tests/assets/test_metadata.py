@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rag.ingest.workshop import StageReport
-from rag_assets.metadata import FAILURES_SHOWN, failures_table, markdown_table, stage_metadata
+from rag_assets.metadata import (
+    FAILURES_SHOWN,
+    failures_table,
+    markdown_table,
+    run_table,
+    stage_metadata,
+)
 
 LETTER = {
     "uri": "s3://b/a.pdf",
@@ -64,3 +70,19 @@ def test_counts_are_whole_numbers_and_seconds_are_not() -> None:
         "dagster/partition_row_count": 7,
         "failures": "none",
     }
+
+
+def test_the_table_of_a_run_says_where_its_time_went() -> None:
+    noon = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    stages = [
+        {"stage": "chunks", "seconds": 1.0, "counts": {"chunks": 1200, "failed": 0},
+         "ended_at": noon + timedelta(seconds=1)},
+        {"stage": "embeddings", "seconds": 6.0, "counts": {"embedded": 1200},
+         "ended_at": noon + timedelta(seconds=10)},
+    ]  # fmt: skip
+
+    assert run_table(stages).split("\n")[2:] == [
+        "| chunks | 1.00 | 10% | chunks 1,200 |",
+        "| embeddings | 6.00 | 60% | embedded 1,200 |",
+        "| between the stages | 3.00 | 30% |  |",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rag.errors import PolicyError, UnavailableError
+from rag.ingest.pipeline import STAGES
 from rag_assets import failures
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, counts, failure_of, retries
 from rag_assets_tests.world import assert_world_is_sound, served
@@ -33,6 +34,10 @@ def test_a_run_brings_a_collection_from_its_source_into_search(bench: Bench) -> 
     assert shown["embeddings"]["embedded"] == shown["chunks"]["chunks"]
     assert shown["search_index"]["served_documents"] == 2
     assert "| fake://bucket/a.txt |" in str(shown["chunks"]["preview"])
+    time = str(shown["search_index"]["time"])
+    assert [line.split(" | ")[0] for line in time.split("\n")[2:]] == [
+        *(f"| {stage}" for stage in STAGES), "| between the stages",
+    ]  # fmt: skip
 
 
 def test_every_stage_shows_whole_counts_its_seconds_and_its_failures(bench: Bench) -> None:
