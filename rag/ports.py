@@ -94,6 +94,11 @@ class Parser(Protocol):
 
     config: dict[str, object]
 
+    def prepare(self, documents: int, limits: FileLimits | None = None) -> None:
+        """So many documents with these limits will come, likely soon: get ready for them
+        meanwhile. Waits for nothing and raises nothing; whoever parses meets what went wrong."""
+        ...
+
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         """One outcome per job, in any order, as each ends. A bad file gives an outcome with an
         error; an exception here means that parsing as a whole does not work."""

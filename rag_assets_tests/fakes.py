@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rag.errors import PoisonError, RagError
 from rag.model import Block, BlockKind, ParsedDocument
-from rag.ports import Attachment, ParseJob, ParseOutcome
+from rag.ports import Attachment, FileLimits, ParseJob, ParseOutcome
 
 _WORD = re.compile(r"\S+")
 MAIL = "MAIL "
@@ -41,6 +41,9 @@ class FakeParser:
     errors: dict[str, RagError] = field(default_factory=dict)
     parsed: list[str] = field(default_factory=list)
     unpacked: list[str] = field(default_factory=list)
+
+    def prepare(self, documents: int, limits: FileLimits | None = None) -> None:
+        """It is always ready."""
 
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         for job in jobs:

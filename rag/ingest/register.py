@@ -11,6 +11,7 @@ from rag.ingest import access_lists
 from rag.ingest.batches import batched, overlapped
 from rag.ingest.reconcile import Plan, look, settle_vanished
 from rag.ingest.retry import retry_in
+from rag.ingest.terms import terms_of
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard, SourceObject
 from rag.ports import Source
@@ -81,6 +82,8 @@ def _register_source(
     report.facts |= {f"access list of {uri}": code for uri, code in wrong.items()}
     if work.access:
         report.add("access_lists", len(work.access))
+    if work.fetches:
+        shop.parser.prepare(work.fetches, terms_of(shop.settings, shard.name).limits)
     limit_bytes = shop.settings.limits_of(str(shard.name)).max_file_bytes
     renamed = _register_fetched(shop, scope, source, work, report, limit_bytes)
     if work.is_complete:

@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +40,8 @@ def main(argument: str) -> None:
         sandbox.limit_address_space(config.limits)
     _limit_images(config.limits.image_pixels)
     _send(answers, wire.pack_json(wire.READY, {"pid": os.getpid(), **holds}))
+    if config.ahead:
+        _import_readers()
     while (frame := wire.read_frame(requests, MIB)) is not None:
         _serve(json.loads(frame[1]), config, answers)
 
@@ -139,6 +141,18 @@ def _leave_out_models() -> None:
     """Without layout models torch is never used, but docling would import it for 2 s and 180 MB."""
     for name in ("torch", "transformers"):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+def _import_readers() -> None:
+    """What most files want, imported while the first is still on its way. What can not be imported
+    fails with the file that wants it."""
+    with suppress(ImportError):
+        import docling.datamodel.document  # noqa: F401
+
+        import rag.parse.convert
+        import rag.parse.mail
+        import rag.parse.plaintext
+        import rag.parse.web  # noqa: F401
 
 
 def _limit_images(pixels: int) -> None:

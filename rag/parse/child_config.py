@@ -21,6 +21,7 @@ class ChildConfig:
     artifacts: str | None = None
     ocr: OcrConfig = OcrConfig()  # noqa: RUF009  (frozen)
     office: bool = False  # may start LibreOffice, which needs more of the file system
+    ahead: bool = False  # imports the readers before there is a file for them
 
     def as_argument(self) -> str:
         """The one command line argument that `from_argument` reads."""
@@ -32,6 +33,7 @@ class ChildConfig:
                 "artifacts": self.artifacts,
                 "ocr": self.ocr.as_json(),
                 "office": self.office,
+                "ahead": self.ahead,
             }
         )
 
@@ -46,4 +48,5 @@ class ChildConfig:
             value["artifacts"],
             OcrConfig.from_json(value["ocr"]),
             value["office"],
+            value["ahead"],
         )

@@ -29,7 +29,7 @@ from rag.parse.legacy import NEEDS_OFFICE
 from rag.parse.limits import ParseLimits
 from rag.parse.ocr import OcrConfig
 from rag.parse.process import ChildProcess, Command
-from rag.ports import Attachment, Captioner, ParseJob, ParseOutcome
+from rag.ports import Attachment, Captioner, FileLimits, ParseJob, ParseOutcome
 
 PARSER_VERSION = 3  # raise it whenever the same bytes would give another text or other blocks
 
@@ -106,9 +106,16 @@ class DoclingParser:
         self._work: queue.Queue[tuple[ParseJob, _Batch] | None] = queue.Queue()
         self._closed = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._in_hand = 0  # jobs that wait for a slot or are in one
         self._lock = threading.Lock()
         self._side = _Holder(None)  # the child that lists attachments
         self._side_lock = threading.Lock()
+
+    def prepare(self, documents: int, limits: FileLimits | None = None) -> None:
+        """Start the children that so many documents will keep busy, in threads of their own."""
+        for _ in range(documents):
+            if not self._add_slot(self.limits.for_file(limits)):
+                break
 
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         """One outcome per job as each ends. Takes jobs only as slots become free. Raises
@@ -166,20 +173,40 @@ class DoclingParser:
 
     def _submit(self, job: ParseJob, batch: _Batch) -> None:
         with self._lock:
-            if len(self._threads) < self.workers and not self._closed.is_set():
-                thread = threading.Thread(target=self._slot, name="rag-parse", daemon=True)
-                if not self._threads:
-                    atexit.register(self.close)
-                self._threads.append(thread)
-                thread.start()
+            self._in_hand += 1
+            is_short = self._in_hand > len(self._threads)
+        if is_short:  # a slot that waits may have a child that is ready
+            self._add_slot()
         self._work.put((job, batch))
 
-    def _slot(self) -> None:
+    def _add_slot(self, limits: ParseLimits | None = None) -> bool:
+        """One more slot where there may be one, with a child at once when its limits are given."""
+        with self._lock:
+            if len(self._threads) >= self.workers or self._closed.is_set():
+                return False
+            if not self._threads:
+                atexit.register(self.close)
+            thread = threading.Thread(
+                target=self._slot, args=(limits,), name="rag-parse", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+            return True
+
+    def _slot(self, limits: ParseLimits | None) -> None:
         """One slot: takes jobs and runs them in its child, for the life of the parser."""
-        child: ChildProcess | None = None
+        holder = _Holder(None)
+        if limits is not None:
+            # what is wrong with it is met again, and told, by the first job
+            with contextlib.suppress(RagError, OSError, outcomes.Cancelled):
+                command = self._command_for(limits, ahead=True)
+                holder.fresh(command, limits, self._closed.is_set)
+        child = holder.child
         try:
             while (item := self._work.get()) is not None and not self._closed.is_set():
                 child = self._run(item[0], item[1], child)
+                with self._lock:
+                    self._in_hand -= 1
         finally:
             if child is not None:
                 child.end()
@@ -260,14 +287,15 @@ class DoclingParser:
         self, job: ParseJob, holder: _Holder, cancelled: Callable[[], bool]
     ) -> ChildProcess:
         limits = self.limits.for_file(job.limits)
-        command = self._command or (lambda temporary: self._child_command(temporary, limits))
-        return holder.fresh(command, limits, cancelled)
+        return holder.fresh(self._command_for(limits), limits, cancelled)
 
-    def _child_command(
-        self, temporary: Path, limits: ParseLimits, *, office: bool = False
-    ) -> list[str]:
+    def _command_for(self, limits: ParseLimits, **kind: bool) -> Command:
+        return self._command or (lambda temporary: self._child_command(temporary, limits, **kind))
+
+    def _child_command(self, temporary: Path, limits: ParseLimits, **kind: bool) -> list[str]:
+        """`kind`: what sort of ChildConfig it is."""
         artifacts = str(self.artifacts_path.resolve()) if self.artifacts_path else None
-        config = ChildConfig(limits, self.cleaning, temporary, artifacts, self.ocr, office=office)
+        config = ChildConfig(limits, self.cleaning, temporary, artifacts, self.ocr, **kind)
         return [sys.executable, "-P", "-m", "rag.parse.child", config.as_argument()]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rag.errors import RagError, UnavailableError
 from rag.fingerprint import fingerprint
 from rag.parse.configuration import ParserParts
-from rag.ports import Attachment, ParseJob, ParseOutcome
+from rag.ports import Attachment, FileLimits, ParseJob, ParseOutcome
 from rag.scale import cluster as clusters
 from rag.scale.cluster import Cluster
 from rag.scale.worker import parse_file
@@ -35,6 +35,9 @@ class RayParser:
         )  # fmt: skip
         self._retries = retries
         self.config = self._local.config
+
+    def prepare(self, documents: int, limits: FileLimits | None = None) -> None:
+        """The cluster's workers start with what they are sent."""
 
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         """One outcome per job as each ends. Raises UnavailableError (`ray_worker_lost`,
