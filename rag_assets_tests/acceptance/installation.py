@@ -52,7 +52,7 @@ _LAUNCH = """mutation Launch($given: ExecutionParams!) {
   launchRun(executionParams: $given) { __typename ... on PythonError { message } } }"""
 _SELECTOR = {"repositoryLocationName": "rag_assets", "repositoryName": "__repository__"}
 _SENSOR = """query Sensor($given: SensorSelector!) { sensorOrError(sensorSelector: $given) {
-  ... on Sensor { id sensorState { ticks(limit: 5) { status timestamp endTimestamp } } } } }"""
+  ... on Sensor { id sensorState { status ticks(limit: 5) { status timestamp endTimestamp } } } } }"""
 _STOP = "mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }"
 _START = """mutation Start($given: SensorSelector!) {
   startSensor(sensorSelector: $given) { __typename } }"""
@@ -143,8 +143,12 @@ class Installation:
         assert eventually(lambda: self._is_quiet(name), 120.0)
 
     def _is_quiet(self, sensor: str) -> bool:
-        ticks = self._sensor(sensor)["sensorState"]["ticks"]
-        is_looking = any(tick["status"] == "STARTED" for tick in ticks)
+        found = self._sensor(sensor)
+        if found["sensorState"]["status"] != "STOPPED":
+            # a look that was under way writes the state it began with over ours
+            self.graphql(_STOP, id=found["id"])
+            return False
+        is_looking = any(tick["status"] == "STARTED" for tick in found["sensorState"]["ticks"])
         return not is_looking and time.time() - self.last_tick(sensor) > 4.0
 
     def start_sensor(self, name: str) -> None:
