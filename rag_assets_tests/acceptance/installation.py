@@ -52,7 +52,8 @@ _LAUNCH = """mutation Launch($given: ExecutionParams!) {
   launchRun(executionParams: $given) { __typename ... on PythonError { message } } }"""
 _SELECTOR = {"repositoryLocationName": "rag_assets", "repositoryName": "__repository__"}
 _SENSOR = """query Sensor($given: SensorSelector!) { sensorOrError(sensorSelector: $given) {
-  ... on Sensor { id sensorState { status ticks(limit: 5) { status timestamp endTimestamp } } } } }"""
+  ... on Sensor { id sensorState {
+    status ticks(limit: 5) { status timestamp endTimestamp } } } } }"""
 _STOP = "mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }"
 _START = """mutation Start($given: SensorSelector!) {
   startSensor(sensorSelector: $given) { __typename } }"""
