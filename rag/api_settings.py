@@ -69,6 +69,12 @@ class ApiSettings(BaseSettings):
         "", description="Web origins that may call from a browser, separated by commas."
     )
 
+    api_check_hosts: str = Field(
+        "",
+        description="Servers, as host:port separated by commas, that an operator's key may have "
+        "settings checked against, besides those of the settings in force.",
+    )
+
     @property
     def serves_this_machine_only(self) -> bool:
         """Whether the HTTP service listens on a loopback address."""

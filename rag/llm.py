@@ -179,13 +179,17 @@ class OpenAIModel:
     def _ready(self) -> AsyncOpenAI:
         if self._client is None:
             import httpx2
-            from openai import AsyncOpenAI
+            from openai import AsyncOpenAI, DefaultAsyncHttpx2Client
 
             self._client = AsyncOpenAI(
                 base_url=self._endpoint.base_url,
                 api_key=self._endpoint.api_key,
-                timeout=httpx2.Timeout(self._endpoint.timeout_s, connect=_CONNECT_S),
                 max_retries=0,  # ours know the deadline
+                # passages go to the endpoint that was set, never to one that it names
+                http_client=DefaultAsyncHttpx2Client(
+                    timeout=httpx2.Timeout(self._endpoint.timeout_s, connect=_CONNECT_S),
+                    follow_redirects=False,
+                ),
             )
         return self._client
 

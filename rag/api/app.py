@@ -24,11 +24,12 @@ from rag.api import (
     health,
     mcp,
     page_routes,
+    providers,
     system,
     topics,
     upload,
 )
-from rag.api.faults import Fault, fault_of
+from rag.api.faults import Fault, Problem, fault_of
 from rag.api.gate import Gate
 from rag.api.needs import Needs
 from rag.api.principal import Need
@@ -36,6 +37,10 @@ from rag.api.service import Service
 from rag.errors import RagError
 
 _DOCS = ("/openapi.json",)
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "The request can not be served; `code` says why."},
+    "5XX": {"model": Problem, "description": "503: try again after Retry-After. 500: a defect."},
+}
 
 
 class Route(NamedTuple):
@@ -45,6 +50,8 @@ class Route(NamedTuple):
     path: str
     endpoint: Callable[..., Any]
     need: Need
+    answer: Any = None  # its model, where there is one
+    form: type[topics.Keyed] | None = None  # of the body, where the endpoint reads it by hand
 
 
 ROUTES = (
@@ -52,16 +59,16 @@ ROUTES = (
     Route("GET", "/livez", health.livez, Need.PUBLIC),
     Route("GET", "/readyz", health.readyz, Need.PUBLIC),
     Route("GET", "/metrics", health.metrics, Need.OPERATOR),
-    Route("POST", "/query", ask.query, Need.READ),
+    Route("POST", "/query", ask.query, Need.READ, ask.Answer),
     Route("POST", "/feedback", ask.feedback, Need.READ),
     Route("POST", "/rag", answers.rag, Need.READ),
     Route("POST", "/v1/chat/completions", chat.chat_completions, Need.READ),
     Route("GET", "/v1/models", chat.models, Need.READ),
     Route("POST", "/v1/embeddings", ask.embeddings, Need.READ),
-    Route("POST", "/api/topic", topics.topic, Need.OPERATOR),
-    Route("POST", "/api/segment", topics.segment, Need.WRITE),
-    Route("POST", "/api/collect", topics.collect, Need.WRITE),
-    Route("POST", "/retrieve", topics.retrieve, Need.READ),
+    Route("POST", "/api/topic", topics.topic, Need.OPERATOR, form=topics.Topic),
+    Route("POST", "/api/segment", topics.segment, Need.WRITE, form=topics.Segment),
+    Route("POST", "/api/collect", topics.collect, Need.WRITE, form=topics.Collect),
+    Route("POST", "/retrieve", topics.retrieve, Need.READ, form=topics.Retrieve),
     Route("POST", "/upload", upload.upload, Need.WRITE),
     Route("GET", "/upload/status", upload.upload_status, Need.READ),
     Route("GET", "/files", files.list_files, Need.READ),
@@ -75,6 +82,7 @@ ROUTES = (
     Route("GET", "/documents/{document_id}/passage", documents.passage, Need.READ),
     Route("GET", "/documents/{document_id}/pages/{page}.png", documents.page_image, Need.READ),
     Route("GET", "/system", system.system, Need.READ),
+    *(Route(*each) for kind in providers.TABLE for each in providers.operations(kind)),
 )
 
 
@@ -93,7 +101,8 @@ def build_app(service: Service) -> FastAPI:
         guard = [] if route.need is Need.PUBLIC else [_guard(route.need)]
         app.add_api_route(
             route.path, route.endpoint, methods=[route.method], dependencies=[*guard, *schemes]
-            if guard else [], response_model=None if route.path != "/query" else ask.Answer,
+            if guard else [], response_model=route.answer, responses=_PROBLEMS,
+            openapi_extra=None if route.form is None else topics.described(route.form),
         )  # fmt: skip
     app.router.routes.extend([*page_routes.routes(), mcp.route()])
     app.add_exception_handler(RagError, _on_error)

@@ -20,7 +20,7 @@ def list_collections(service: Serving, caller: Caller) -> dict[str, Any]:
 
 def scope_of(caller: Principal) -> standing.Scope:
     """What the key opens, as the store takes it."""
-    return standing.Scope(caller.scope.namespace, caller.scope.collections)
+    return standing.Scope(caller.scope.namespace, caller.scope.collections, caller.principals)
 
 
 def as_object(row: Row) -> dict[str, Any]:

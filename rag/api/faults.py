@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
 
 from rag.errors import (
     ConfigurationError,
@@ -24,8 +27,10 @@ _BAD_INPUT = frozenset({
 _STATUS_OF_CODE = {
     "unauthenticated": 401,
     "forbidden": 403,
+    "host_not_allowed": 403,
     "method_not_allowed": 405,
     "slow_body": 408,
+    "unsupported_media_type": 415,
     "invalid_request": 422,
 }
 _STATUS_OF_TYPE: tuple[tuple[type[RagError], int], ...] = (
@@ -46,6 +51,15 @@ _SPEAKING = frozenset({
     "not_ready", "overloaded", "object_store_unavailable", "slow_body", "model_timeout",
     "model_cut_off",
 })  # fmt: skip
+
+
+class Problem(BaseModel):
+    """An error, in the one shape that all of them have; for the API's description."""
+
+    code: str
+    message: str
+    detail: str
+    info: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ _LOG = logging.getLogger("rag.api")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 _UPLOAD = "/upload"
+_JSON = ("application/json",)
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class Gate:
             self._check_rate(principal)
             if need is not None:
                 principal.check(need)  # before the body
+                _check_type(scope)
             scope["state"]["principal"] = principal
         await self._app(scope, self._bounded(scope, receive), send)
 
@@ -180,6 +183,15 @@ def _visit(scope: Scope, needs: Needs) -> _Visit:
     route = needs.route(scope["path"]) or "unmatched"
     method = scope["method"] if scope["method"] in ("GET", "POST", "DELETE") else "other"
     return _Visit(request_id, method, route, time.perf_counter())
+
+
+def _check_type(scope: Scope) -> None:
+    """Raises PolicyError (`unsupported_media_type`) for a body that no route reads. Without a type
+    it is the route that says what is wrong."""
+    read = _FORMS if scope["path"] == _UPLOAD else _JSON
+    given = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    if scope["method"] == "POST" and given and given not in read:
+        raise PolicyError(f"Send the body as {read[0]}.", code="unsupported_media_type")
 
 
 def _answering(visit: _Visit, send: Send) -> Send:

@@ -16,12 +16,13 @@ _PACKAGES = ("rag-assets", "dagster", "docling-slim", "openvino", "psycopg")
 def system(service: Serving, caller: Caller) -> dict[str, Any]:
     """Freshness, generations, failures, queue, runs and versions."""
     with service.database.connection() as conn:
-        rows = standing.summaries(conn, scope_of(caller))
+        scope = scope_of(caller)
+        rows = standing.summaries(conn, scope)
         ids = [row["collection_id"] for row in rows]
         body: dict[str, Any] = {
             "collections": [as_object(row) for row in rows],
-            "generations": standing.generations_of(conn, ids),
-            "failures": standing.failures_by_code(conn, ids),
+            "generations": standing.generations_of(conn, ids, scope),
+            "failures": standing.failures_by_code(conn, ids, scope),
             "runs": standing.runs_of(conn, ids),
             "versions": _versions(conn),
         }

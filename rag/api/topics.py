@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from fastapi import Body, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,19 +23,22 @@ _ANALYSIS_SENTENCES = 3
 _LONGEST_RECORD = 200_000
 
 
-class _Keyed(BaseModel):
+class Keyed(BaseModel):
+    """A body that may repeat the key."""
+
     model_config = ConfigDict(extra="forbid")
+    comes_in_lists: ClassVar[bool] = False
     api_key: str | None = None
 
 
-class Topic(_Keyed):
+class Topic(Keyed):
     """Make a namespace, or remove it with everything in it."""
 
     topic: str
     topic_action: Literal["create", "delete"]
 
 
-class Segment(_Keyed):
+class Segment(Keyed):
     """Make a collection of a namespace, or remove it."""
 
     topic: str
@@ -43,22 +46,31 @@ class Segment(_Keyed):
     segment_action: Literal["create", "delete"]
 
 
-class Collect(_Keyed):
+class Collect(Keyed):
     """Have collections looked at now."""
 
+    comes_in_lists = True
     topic: str
     segment_targets: Annotated[list[str], Field(min_length=1, max_length=100)]
 
 
-class Retrieve(_Keyed):
+class Retrieve(Keyed):
     """Where a record is."""
 
     topic: str
     segment: str
 
 
+def described(form: type[Keyed]) -> dict[str, Any]:
+    """The body for the API's description: it is read by hand, for the sake of its errors."""
+    schema = form.model_json_schema()
+    if form.comes_in_lists:
+        schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}
+
+
 _Any = Annotated[Any, Body()]
-Form = TypeVar("Form", bound=_Keyed)
+Form = TypeVar("Form", bound=Keyed)
 
 
 def topic(body: _Any, request: Request, service: Serving) -> dict[str, Any]:

@@ -54,11 +54,13 @@ def doctor(
 def examine(settings: Settings) -> Iterator[Finding]:
     """All checks, one after the other; none keeps the next from being made."""
     from rag.cli import checkup
+    from rag.cli.exposure import exposure
 
     yield from checkup.programs()
     yield from checkup.configuration(settings)
     yield from findings_of("folder", lambda: checkup.folder(settings))
     yield from checkup.ports(settings)
+    yield from exposure(settings)
     yield checkup.page()
     yield from findings_of("answers", lambda: checkup.answers(settings))
     yield from findings_of("postgres", lambda: _servers(settings))

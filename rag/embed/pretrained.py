@@ -77,8 +77,8 @@ def describe_model(name: str, cache: Path) -> PretrainedModel:
     )
 
 
-def find_model(name: str) -> Path:
-    """The folder of the model called `name`, downloaded when only the hub has it.
+def find_model(name: str, *, may_download: bool = True) -> Path:
+    """The folder of the model called `name`, downloaded when only the hub has it, if that may be.
 
     Raises ConfigurationError (`model_not_found`)."""
     if name == BUNDLED_NAME:
@@ -91,7 +91,7 @@ def find_model(name: str) -> Path:
             f"'{name}' holds no model: name a folder with config.json, or a model of the hub.",
             code="model_not_found",
         )
-    return _hub_folder(name)
+    return _hub_folder(name, may_download=may_download)
 
 
 def weights_digest(folder: Path, cache: Path) -> str:
@@ -121,7 +121,7 @@ def _file_digest(file: Path, cache: Path) -> str:
     return found
 
 
-def _hub_folder(name: str) -> Path:
+def _hub_folder(name: str, *, may_download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -130,6 +130,8 @@ def _hub_folder(name: str) -> Path:
         try:
             found = snapshot_download(name, allow_patterns=patterns, local_files_only=True)
         except LocalEntryNotFoundError:
+            if not may_download:
+                raise
             found = snapshot_download(name, allow_patterns=patterns, etag_timeout=10)
     except (OSError, ValueError) as error:  # the hub's errors derive from these
         raise ConfigurationError(

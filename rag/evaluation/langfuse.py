@@ -33,6 +33,10 @@ class Langfuse:
 
     client: httpx.Client
 
+    def check(self) -> None:
+        """The server answers and takes the keys."""
+        self._send("GET", "/api/public/projects")
+
     def push_dataset(self, name: str, items: Sequence[Item]) -> None:
         """Make the dataset and its items, or bring them up to date."""
         self._send("POST", "/api/public/v2/datasets", {"name": name})

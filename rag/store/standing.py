@@ -84,16 +84,24 @@ def full_status(conn: Connection, name: CollectionName) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose collections to look at: of one namespace, of these names; None means all."""
+    """What to look at: one namespace, collections of these names, and of documents that have a list
+    those for these principals; None means all."""
 
     namespace: str | None = None
     collections: tuple[str, ...] | None = None
+    principals: tuple[str, ...] | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        return None if self.principals is None else list(self.principals)
 
 
 def summaries(conn: Connection, scope: Scope) -> list[Row]:
     """How each collection of the scope stands, by name."""
     names = None if scope.collections is None else list(scope.collections)
-    parameters = {"namespace": scope.namespace, "collections": names}
+    parameters = {
+        "namespace": scope.namespace, "collections": names, "principals": scope.names,
+    }  # fmt: skip
     return conn.execute(statements("standing")["summaries"], parameters).fetchall()
 
 
@@ -102,14 +110,14 @@ def _select_of(conn: Connection, name: str, ids: Sequence[int], **more: object) 
     return conn.execute(statements("standing")[name], parameters).fetchall()
 
 
-def failures_by_code(conn: Connection, collection_ids: Sequence[int]) -> list[Row]:
+def failures_by_code(conn: Connection, collection_ids: Sequence[int], scope: Scope) -> list[Row]:
     """Open failures of these collections, counted by stage and code."""
-    return _select_of(conn, "failures_by_code", collection_ids)
+    return _select_of(conn, "failures_by_code", collection_ids, principals=scope.names)
 
 
-def generations_of(conn: Connection, collection_ids: Sequence[int]) -> list[Row]:
+def generations_of(conn: Connection, collection_ids: Sequence[int], scope: Scope) -> list[Row]:
     """The newest three generations of each of these collections."""
-    return _select_of(conn, "generations_of", collection_ids)
+    return _select_of(conn, "generations_of", collection_ids, principals=scope.names)
 
 
 def runs_of(conn: Connection, collection_ids: Sequence[int], limit: int = 10) -> list[Row]:

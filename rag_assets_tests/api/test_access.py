@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 
 from rag.api.app import ROUTES, build_app
 from rag.api.principal import Need
+from rag.api.providers import TABLE
 from rag.errors import NotFoundError
 from rag.store import access
 from rag.store.access import KeyScope
@@ -23,9 +24,12 @@ pytestmark = pytest.mark.slow
 OPERATIONS = [(route.method, route.path) for route in ROUTES]
 GUARDED = [(r.method, r.path) for r in ROUTES if r.need is not Need.PUBLIC]
 # what an owner of acme with every role is answered
-EXPECTED_OF_OWNER = {("GET", "/metrics"): 403, ("POST", "/api/topic"): 403}
+EXPECTED_OF_OWNER = {(r.method, r.path): 403 for r in ROUTES if r.need is Need.OPERATOR}
+OF_PROVIDERS = {each for each in GUARDED if each[1].split("/")[1] in TABLE}
+# those that may change what is there: one at a time; the others all at once
+OWN = [each for each in GUARDED if each not in OF_PROVIDERS]
 # operations that name nobody's things
-UNSCOPED = {("POST", "/v1/embeddings"), ("GET", "/metrics"),
+UNSCOPED = OF_PROVIDERS | {("POST", "/v1/embeddings"), ("GET", "/metrics"),
             ("GET", "/collections"), ("GET", "/system"), ("GET", "/v1/models"),
             ("POST", "/api/topic")}  # fmt: skip
 
@@ -79,8 +83,10 @@ def request_of(api: Api, operation: tuple[str, str], things: Things, key: str | 
         ("GET", "/documents/{document_id}/pages/{page}.png"): {},
         ("GET", "/system"): {},
     }
+    requests |= {each: {"json": {}} if each[0] == "POST" else {} for each in OF_PROVIDERS}
     method, path = operation
-    path = path.format(document_id=things.document_id, page=1)
+    provider = TABLE[path.split("/")[1]][0].id if operation in OF_PROVIDERS else ""
+    path = path.format(document_id=things.document_id, page=1, provider_id=provider)
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     return api.client.request(method, path, headers=headers, **requests[operation])
 
@@ -118,7 +124,7 @@ def test_every_route_of_the_application_declares_a_policy(api: Api) -> None:
     assert all(isinstance(route.need, Need) for route in ROUTES)
 
 
-@pytest.mark.parametrize("operation", GUARDED)
+@pytest.mark.parametrize("operation", OWN)
 def test_the_owner_gets_in(api: Api, things: Things, operation: tuple[str, str]) -> None:
     answer = request_of(api, operation, things, api.key("acme", "admin"))
 
@@ -145,16 +151,17 @@ def test_a_foreigner_sees_what_is_not_there(
 
 
 @pytest.mark.parametrize("kind", ["missing", "forged", "revoked", "expired", "not a key"])
-@pytest.mark.parametrize("operation", GUARDED)
-def test_without_a_valid_key_every_route_answers_alike(
-    api: Api, things: Things, operation: tuple[str, str], kind: str
-) -> None:
-    keys = invalid_keys(api)
+def test_without_a_valid_key_every_route_answers_alike(api: Api, things: Things, kind: str) -> None:
+    key = invalid_keys(api)[kind]
 
-    answer = request_of(api, operation, things, keys[kind])
+    answers = {each: request_of(api, each, things, key) for each in GUARDED}
 
-    assert shape(answer) == shape(request_of(api, operation, things, None))
-    assert answer.status_code == 401 and answer.headers["www-authenticate"] == "Bearer"
+    assert {each: answer.status_code for each, answer in answers.items()} == {
+        each: 401 for each in GUARDED
+    }
+    assert {answer.headers["www-authenticate"] for answer in answers.values()} == {"Bearer"}
+    without = shape(request_of(api, GUARDED[0], things, None))
+    assert [each for each in GUARDED if shape(answers[each]) != without] == []
 
 
 def invalid_keys(api: Api) -> dict[str, str | None]:
@@ -172,7 +179,7 @@ def invalid_keys(api: Api) -> dict[str, str | None]:
     }
 
 
-@pytest.mark.parametrize("operation", GUARDED)
+@pytest.mark.parametrize("operation", OWN)
 def test_a_role_reaches_as_far_as_the_policy_says(
     api: Api, things: Things, operation: tuple[str, str]
 ) -> None:
@@ -183,6 +190,20 @@ def test_a_role_reaches_as_far_as_the_policy_says(
 
     assert with_read == (200 if need is Need.READ else 403)
     assert with_write == (403 if need is Need.OPERATOR else 200)
+
+
+@pytest.mark.parametrize("role", ["read", "write", "admin"])
+def test_providers_are_shown_to_every_key_and_tried_for_operators_only(
+    api: Api, things: Things, role: str
+) -> None:
+    key = api.key("acme", role)
+
+    answers = {
+        each: request_of(api, each, things, key).status_code for each in sorted(OF_PROVIDERS)
+    }
+
+    assert len(answers) == 20
+    assert answers == {each: EXPECTED_OF_OWNER.get(each, 200) for each in answers}
 
 
 def test_an_operators_key_opens_all_namespaces_and_the_metrics(api: Api, things: Things) -> None:

@@ -105,18 +105,52 @@ def test_the_names_of_the_original_settings_still_work(monkeypatch: pytest.Monke
         ({"rename_map": "{"}, "bad_rename_map"),
         ({"rename_map": '["a"]'}, "bad_rename_map"),
         ({"rename_map": '{"rope.txt": 1}'}, "bad_rename_map"),
+        ({"rename_map": '"a"'}, "bad_rename_map"),
+        ({"rename_map": "[" * 100_000}, "bad_rename_map"),
+        ({"rename_map": '{"rope.txt": null}'}, "bad_rename_map"),
         ({"rename_map": '{"rope.txt": "../../etc/passwd"}'}, "bad_filename"),
         ({"rename_map": '{"rope.txt": ".."}'}, "bad_filename"),
         ({"rename_map": '{"rope.txt": "a\\u0000b"}'}, "bad_filename"),
         ({"replace_filenames": "rope.txt"}, "bad_replace_filenames"),
         ({"replace_filenames": '{"a": 1}'}, "bad_replace_filenames"),
+        ({"replace_filenames": '["a", 1]'}, "bad_replace_filenames"),
+        ({"principals": '{"a": 1}'}, "bad_principals"),
         ({"user_id": "../x"}, "bad_name"),
     ],
 )
-def test_malformed_fields_are_refused_not_ignored(api: Api, form: Any, code: str) -> None:
+def test_malformed_fields_are_refused_not_ignored_and_nothing_is_stored(
+    api: Api, form: Any, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, before = put_in(api, monkeypatch), kept(api)
+
     answer = api.upload(("rope.txt", ROPE), **form)
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert stored == [] and kept(api) == before
+    # the control: well formed, the same is stored
+    assert api.upload(("rope.txt", ROPE), project_id="other").status_code == 200
+    assert len(stored) == 1
+    assert kept(api) == {table: rows + 1 for table, rows in before.items()}
+
+
+def put_in(api: Api, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that will be written in the object store."""
+    stored: list[str] = []
+    put = api.service.bucket.put
+
+    def noting(uri: str, *given: Any) -> None:
+        stored.append(uri)
+        put(uri, *given)
+
+    monkeypatch.setattr(api.service.bucket, "put", noting)
+    return stored
+
+
+def kept(api: Api) -> dict[str, int]:
+    """Rows that an upload makes."""
+    tables = ("upload_job", "collection", "source")
+    rows = [api.conn.execute(f"select count(*) as n from {t}".encode()).fetchone() for t in tables]
+    return {table: row["n"] for table, row in zip(tables, rows, strict=True) if row is not None}
 
 
 @pytest.mark.parametrize("missing", ["user_id", "project_id", "files"])

@@ -86,7 +86,8 @@ select
         and publication.version_id = live.version_id) as search_index
 
 -- name: summaries
--- How collections stand, those of one namespace and of these names when they are given.
+-- How collections stand, those of one namespace and of these names when they are given. What a
+-- reader of these principals may not see is not counted.
 select
     namespace.name as namespace, collection.name as collection, collection.id as collection_id,
     collection.live_generation_id,
@@ -110,10 +111,16 @@ left join lateral (
     from document_status
     left join document_version on document_version.id = document_status.version_id
     where document_status.collection_id = collection.id
+        and (%(principals)s::text[] is null or exists (
+            select from document where document.id = document_status.document_id
+            and (document.principals is null or document.principals && %(principals)s::text[])))
 ) as states on true
 left join lateral (
     select sum(publication.chunk_count) as chunks, max(publication.published_at) as published_at
     from publication where publication.generation_id = collection.live_generation_id
+        and (%(principals)s::text[] is null or exists (
+            select from document where document.id = publication.document_id
+            and (document.principals is null or document.principals && %(principals)s::text[])))
 ) as served on true
 left join lateral (
     select min(source.listed_at) as listed_at,
@@ -136,6 +143,8 @@ join collection on collection.id = document.collection_id
 join namespace on namespace.id = collection.namespace_id
 where dead_letter.resolved_at is null and document.deleted_at is null
     and collection.id = any(%(collection_ids)s)
+    and (%(principals)s::text[] is null or document.principals is null
+        or document.principals && %(principals)s::text[])
 group by 1, 2, 3, 4, 5
 order by documents desc, 1, 2, 5
 
@@ -148,7 +157,10 @@ cross join lateral (
     select generation.id, generation.state, generation.created_at, generation.promoted_at,
         parser.name as parser, chunker.name as chunker, model.name as model,
         (select count(*) from publication
-         where publication.generation_id = generation.id) as documents
+         where publication.generation_id = generation.id
+            and (%(principals)s::text[] is null or exists (
+                select from document where document.id = publication.document_id
+                and (document.principals is null or document.principals && %(principals)s::text[])))) as documents
     from generation
     join fingerprint as parser on parser.id = generation.parser_id
     join fingerprint as chunker on chunker.id = generation.chunker_id
