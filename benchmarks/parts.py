@@ -66,8 +66,8 @@ PARTS = (
     Part("precision", "benchmarks.precision", (), None, 2400, needs_data=True),
     Part("retrieval", "benchmarks.retrieval", (), ("cranfield",), 1800, needs_data=True),
     Part(
-        "search", "benchmarks.searching", ("passages=100000", "rate=5"),
-        ("passages=10000", "rate=5", "seconds=10"), 1800, needs_data=True,
+        "search", "benchmarks.search", ("chunks=10000,100000", "rate=5"),
+        ("chunks=10000", "rate=5", "seconds=10"), 1800, needs_data=True,
     ),
     Part("main_job", "benchmarks.main_job", ("--puts", "8"), ("--puts", "2"), 900),
     Part("start_up", "benchmarks.start_up", (), ("rounds=3",), 600),
@@ -75,6 +75,10 @@ PARTS = (
     Part(
         "million", "benchmarks.incremental", ("memory", "12500", "125000"), None, 7200,
         is_on_demand=True,
+    ),
+    Part(
+        "search-million", "benchmarks.search", ("chunks=1000000", "rate=5"), None, 7200,
+        needs_data=True, is_on_demand=True,
     ),
 )  # fmt: skip
 

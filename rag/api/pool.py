@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,15 @@ from rag.store import access, lookup
 from rag.store.database import Connection, Row, named_errors
 
 _HEALTH_TIMEOUT_S = 2.0
+
+
+def _check(conn: Connection) -> None:
+    """Raises psycopg.OperationalError when the server has closed the connection. An idle one hears
+    nothing from a server that is well: only when it did, the server is asked."""
+    ear = select.poll()
+    ear.register(conn.fileno(), select.POLLIN)
+    if ear.poll(0):
+        ConnectionPool.check_connection(conn)
 
 
 class Database:
@@ -39,7 +49,7 @@ class Database:
             timeout=settings.api_pool_timeout_s,
             max_lifetime=3600,
             reconnect_timeout=30,
-            check=ConnectionPool.check_connection,
+            check=_check,
             open=False,
         )
 

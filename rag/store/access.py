@@ -6,9 +6,12 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
+
+from psycopg.errors import ReadOnlySqlTransaction
 
 from rag.errors import NotFoundError
 from rag.store.database import Connection, Row
@@ -98,7 +101,9 @@ def open_with(conn: Connection, key: str) -> ValidKey | None:
     known = bytes(row["key_hash"]) if row else bytes(32)
     if not hmac.compare_digest(known, _hash(key)) or row is None:
         return None
-    conn.execute(statements("access")["touch_key"], {"id": row["id"]})
+    if row["is_newly_used"]:
+        with suppress(ReadOnlySqlTransaction):  # a server that may not write still opens
+            conn.execute(statements("access")["touch_key"], {"id": row["id"]})
     scope = KeyScope(
         row["namespace"], row["role"], _tuple(row["collections"]), tuple(row["principals"] or ())
     )

@@ -31,6 +31,7 @@ _EXACT_ROWS = 20_000
 # how many rows an index scan keeps in view: more is nearer to exact and slower
 _BREADTH = 128
 _LONGEST_QUERY = 300  # words
+_UNDER_WAY = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _AMONG: LiteralString = "and search_row.document_id = any(%(documents)s::bigint[])"
 
 
@@ -95,13 +96,19 @@ class View:
 @contextmanager
 def reading(conn: Connection) -> Iterator[None]:
     """A transaction that reads one moment, unless one is open: settings of the scan hold until its
-    end. Statements go out when the first result is asked for."""
-    if conn.info.transaction_status == TransactionStatus.IDLE:
-        with conn.pipeline(), conn.transaction():
+    end. What is asked last in it and its end are one exchange with the server."""
+    if conn.info.transaction_status != TransactionStatus.IDLE:
+        yield
+        return
+    try:
+        # conn.transaction() in a pipeline waits at its beginning and twice at its end
+        with conn.pipeline():
             conn.execute(statements("lookup")["one_moment"])
             yield
-    else:
-        yield
+            conn.execute("commit")
+    finally:
+        if conn.info.transaction_status in _UNDER_WAY:
+            conn.rollback()
 
 
 def outline(

@@ -36,6 +36,15 @@ def test_a_pipeline_is_many_statements_and_one_round_trip(wire: Wire) -> None:
         assert wire.traffic.round_trips == 1
 
 
+def test_an_answer_within_a_pipeline_is_a_round_trip(wire: Wire) -> None:
+    with psycopg.connect(wire.url, autocommit=True) as conn:
+        wire.traffic.clear()
+        with conn.pipeline():
+            assert conn.execute("select 1").fetchone() == (1,)
+            conn.execute("select 2")
+        assert wire.traffic.round_trips == 2
+
+
 def test_a_statement_that_was_prepared_is_still_known_by_its_words(wire: Wire) -> None:
     with psycopg.connect(wire.url, autocommit=True) as conn:
         conn.execute("select %s::int", [1], prepare=True)

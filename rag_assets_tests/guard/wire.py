@@ -23,7 +23,7 @@ _HEAD = 70
 @dataclass(slots=True)
 class Traffic:
     """What went over the wire. `statements` counts by the statement's first words. A round trip is
-    an answer that was waited for: the end of a command, or leave to copy."""
+    an answer that was waited for: the end of a command, one within a pipeline, or leave to copy."""
 
     statements: Counter[str] = field(default_factory=Counter)
     round_trips: int = 0
@@ -125,12 +125,14 @@ class _Frames:
 
 
 class _Asked:
-    """Counts what one client says: `E` and `Q` run a statement, `d` carries rows to copy."""
+    """Counts what one client says: `E` and `Q` run a statement, `d` carries rows to copy, `H` wants
+    what was asked so far answered, within a pipeline."""
 
     def __init__(self, traffic: Traffic, lock: threading.Lock) -> None:
         self._traffic, self._lock = traffic, lock
         self._known: dict[bytes, str] = {}
         self._bound = ""
+        self._last = b""
 
     def __call__(self, kind: bytes, payload: bytes) -> None:
         if kind == b"P":
@@ -138,13 +140,17 @@ class _Asked:
             self._known[name] = _head(text)
         elif kind == b"B":
             self._bound = self._known.get(payload.split(b"\0")[1], "?")
-        elif kind in b"EQd":
+        elif kind in b"EQdH":
             with self._lock:
                 self._count(kind, payload)
+        self._last = kind
 
     def _count(self, kind: bytes, payload: bytes) -> None:
         if kind == b"d":
             self._traffic.copied_bytes += len(payload)
+        elif kind == b"H":
+            # after the end of a pipeline (`S`) it asks for nothing more
+            self._traffic.round_trips += self._last != b"S"
         else:
             text = self._bound if kind == b"E" else _head(payload.rstrip(b"\0"))
             self._traffic.statements[text] += 1

@@ -30,15 +30,15 @@ select exists (select from api_key) as is_guarded
 -- name: key_by_prefix
 -- The key of that prefix while it is valid.
 select api_key.id, api_key.key_hash, namespace.name as namespace, api_key.collections,
-    api_key.role, api_key.principals
+    api_key.role, api_key.principals,
+    coalesce(api_key.last_used_at < now() - interval '1 minute', true) as is_newly_used
 from api_key left join namespace on namespace.id = api_key.namespace_id
 where api_key.prefix = %(prefix)s and api_key.revoked_at is null
     and (api_key.expires_at is null or api_key.expires_at > now())
 
 -- name: touch_key
 -- When a key was last used, to the minute.
-update api_key set last_used_at = now()
-where id = %(id)s and (last_used_at is null or last_used_at < now() - interval '1 minute')
+update api_key set last_used_at = now() where id = %(id)s
 
 -- name: can_read_as_reader
 -- Whether this server has the reader's role, we may take it, and it is as harmless as it must be.

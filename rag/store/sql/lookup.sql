@@ -1,6 +1,6 @@
 -- name: one_moment
--- From here on this transaction reads what was committed by now, and writes nothing.
-set transaction isolation level repeatable read, read only
+-- A transaction that reads what was committed by now, and writes nothing.
+begin isolation level repeatable read, read only
 
 -- name: settings
 -- How the index is read in this transaction. A plan made once serves every question: what a plan
@@ -107,15 +107,18 @@ group by publication.segment_id
 
 -- name: near
 -- Rows by cosine similarity, through the partition's index where it has one. The expression is the
--- index's own. A part of `findable`.
-select search_row.document_id, search_row.ordinal,
-        1 - (search_row.vector::halfvec({dimension}) <=> (select vector from question))
-            as similarity
-    from search_row
-    where search_row.home = {home} and search_row.generation_id = %(generation_id)s
-        {restriction}
-    order by (search_row.vector::halfvec({dimension}) <=> (select vector from question)) {exact}
-    limit {depth}
+-- index's own, and worked out once for each row that is looked at. A part of `findable`.
+select document_id, ordinal, 1 - distance as similarity
+    from (
+        select search_row.document_id, search_row.ordinal,
+            (search_row.vector::halfvec({dimension}) <=> (select vector from question)) {exact}
+                as distance
+        from search_row
+        where search_row.home = {home} and search_row.generation_id = %(generation_id)s
+            {restriction}
+        order by distance
+        limit {depth}
+    ) as nearest
 
 -- name: not_near
 -- For a question without a vector. A part of `findable`.
