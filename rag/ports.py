@@ -143,6 +143,11 @@ class Embedder(Protocol):
     config: dict[str, object]  # model name, weights digest, precision, dimension
     dimension: int
 
+    def prepare(self) -> None:
+        """Texts will come, likely soon: get ready for them meanwhile. Waits for nothing and raises
+        nothing; whoever embeds meets what went wrong."""
+        ...
+
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
     ) -> NDArray[np.float32]:

@@ -42,6 +42,9 @@ class FakeEmbedder:
         self.error: RagError | None = None
         self._codes = _byte_codes()
 
+    def prepare(self) -> None:
+        """It is always ready."""
+
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
     ) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from rag.embed.batches import padded, plan, unique
 from rag.embed.encoding import Encoder, load_encoder
 from rag.embed.pretrained import PretrainedModel, describe_model
-from rag.errors import ConfigurationError, TerminalError, UnavailableError
+from rag.errors import ConfigurationError, RagError, TerminalError, UnavailableError
 
 Precision = Literal["bf16", "fp32", "int8"]
 
@@ -107,6 +108,15 @@ class EmbeddingEngine:
     def warm(self) -> None:
         """Load the model now and embed once, so that the next text waits for nothing."""
         self.embed_query("warm")
+
+    def prepare(self) -> None:
+        """Load the model in a thread of its own."""
+        # no daemon: the runtime must not be compiling when the process ends
+        threading.Thread(target=self._try_to_warm, name="embedder").start()
+
+    def _try_to_warm(self) -> None:
+        with suppress(RagError):  # met again by the first text
+            self.warm()
 
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None

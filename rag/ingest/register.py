@@ -84,6 +84,7 @@ def _register_source(
         report.add("access_lists", len(work.access))
     if work.fetches:
         shop.parser.prepare(work.fetches, terms_of(shop.settings, shard.name).limits)
+        shop.embedder.prepare()
     limit_bytes = shop.settings.limits_of(str(shard.name)).max_file_bytes
     renamed = _register_fetched(shop, scope, source, work, report, limit_bytes)
     if work.is_complete:

@@ -40,6 +40,9 @@ class RayEmbedder:
         self.config = self._local.config
         self.dimension = self._local.dimension
 
+    def prepare(self) -> None:
+        """Engines start on the nodes that they are sent to."""
+
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
     ) -> NDArray[np.float32]:

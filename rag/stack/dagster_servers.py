@@ -77,7 +77,7 @@ class DagsterServers:
     def daemon(self) -> Server:
         return self._server(
             "Dagster daemon",
-            *("-m", "dagster._daemon", "run", "-w", str(self._workspace)),
+            *("-m", "sensors.daemon", "run", "-w", str(self._workspace)),
             *("--log-level", "info"),
         )
 

@@ -89,7 +89,7 @@ class Installation:
 
     def kill_daemon(self) -> None:
         """SIGKILL, which ends the stack; nothing of it runs afterwards."""
-        os.kill(pid_of(self.home, "dagster._daemon"), signal.SIGKILL)
+        os.kill(pid_of(self.home, "sensors.daemon"), signal.SIGKILL)
         self.process.communicate(timeout=90)
         assert eventually(lambda: not using(self.home), 60.0), using(self.home)
 

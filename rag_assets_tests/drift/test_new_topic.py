@@ -28,6 +28,9 @@ class Topics:
     dimension = 384
     config: dict[str, object] = {"model": "topics", "dimension": 384}  # noqa: RUF012
 
+    def prepare(self) -> None:
+        pass
+
     def embed(self, texts, on_batch=None):  # type: ignore[no-untyped-def]
         return np.stack([self.embed_query(text) for text in texts])
 

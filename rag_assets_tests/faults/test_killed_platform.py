@@ -106,7 +106,7 @@ def daemon(home: Path) -> psutil.Process:
     (found,) = [
         process
         for process in psutil.process_iter(["cmdline"])
-        if (process.info["cmdline"] or [])[1:3] == ["-m", "dagster._daemon"]
+        if (process.info["cmdline"] or [])[1:3] == ["-m", "sensors.daemon"]
         and str(home) in " ".join(process.info["cmdline"])
     ]
     return found

@@ -60,6 +60,9 @@ class FreeEmbedder:
         self._embedder = embedder
         self.config: dict[str, object] = {"model": embedder.model, "dimension": DIMENSION}
 
+    def prepare(self) -> None:
+        """It is always ready."""
+
     def embed(
         self,
         texts: Sequence[str],
@@ -78,6 +81,9 @@ class TimedEmbedder:
     def __init__(self, engine: EmbeddingEngine, counter: Path) -> None:
         self._engine, self._counter = engine, Counter(counter)
         self.dimension, self.config = engine.dimension, engine.config
+
+    def prepare(self) -> None:
+        """Loaded before the clock starts."""
 
     def embed(
         self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
