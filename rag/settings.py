@@ -78,7 +78,7 @@ class Settings(ApiSettings, WatchSettings):
         3000, ge=0, le=65535, description="Port of the Dagster UI on 127.0.0.1; 0 takes a free one."
     )
     sensor_interval_s: PositiveInt = Field(
-        5, description="Seconds between two looks of the object-store sensor."
+        3, description="Seconds between two looks of the object-store sensor."
     )
     embedding_model: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2",

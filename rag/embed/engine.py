@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rag.embed.batches import padded, plan, unique
 from rag.embed.encoding import Encoder, load_encoder
 from rag.embed.pretrained import PretrainedModel, describe_model
-from rag.errors import ConfigurationError, RagError, TerminalError, UnavailableError
+from rag.errors import ConfigurationError, TerminalError, UnavailableError
 
 Precision = Literal["bf16", "fp32", "int8"]
 
@@ -115,7 +115,7 @@ class EmbeddingEngine:
         threading.Thread(target=self._try_to_warm, name="embedder").start()
 
     def _try_to_warm(self) -> None:
-        with suppress(RagError):  # met again by the first text
+        with suppress(Exception):  # whatever it is, the first text meets it again
             self.warm()
 
     def embed(
