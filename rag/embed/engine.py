@@ -152,8 +152,20 @@ class EmbeddingEngine:
     def _load(self) -> tuple[Runtime, Encoder]:
         with self._lock:
             if self._loaded is None:
-                self._loaded = self._open()
+                self._loaded = self._open_whole()
             return self._loaded
+
+    def _open_whole(self) -> tuple[Runtime, Encoder]:
+        from safetensors import SafetensorError
+
+        try:
+            return self._open()
+        except SafetensorError as error:
+            raise ConfigurationError(
+                f"The weights in '{self._model.folder}' are damaged ({_one_line(error)}): restore "
+                "the model folder.",
+                code="model_unreadable",
+            ) from error
 
     def _open(self) -> tuple[Runtime, Encoder]:
         if self._uses_card():

@@ -13,7 +13,7 @@ from rag.store.queries import statements
 
 
 def refresh_statistics(conn: Connection) -> None:
-    """ANALYZE each table that changed by more than 500 rows and half its size since then."""
+    """ANALYZE each table that changed by more than 100 rows and half its size since then."""
     conn.execute(statements("statistics")["flush"])
     rows = conn.execute(statements("statistics")["stale_tables"]).fetchall()
     if rows:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.embed.engine import open_embedder
+from rag.errors import ConfigurationError
 from rag_assets_tests.embed.models import write_model
 from rag_assets_tests.stack.processes import eventually
 
@@ -33,5 +34,6 @@ def test_a_model_that_can_not_be_loaded_is_told_by_the_first_text(tmp_path: Path
         weights.write_bytes(b"damaged")
     engine.prepare()
     assert eventually(lambda: not is_getting_ready(), 60.0)
-    with pytest.raises(Exception, match="header too small"):
+    with pytest.raises(ConfigurationError, match="are damaged") as caught:
         engine.embed(["wind"])
+    assert caught.value.code == "model_unreadable"
