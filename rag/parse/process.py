@@ -171,7 +171,12 @@ class ChildProcess:
         """True when the child served its share or kept too much memory."""
         if self.served >= self.limits.recycle_after:
             return True
-        return _tree_rss(self.process.pid) > self.limits.recycle_rss_bytes
+        # what it started has ended with its file; to look for more costs as much as a small file
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return (
+                psutil.Process(self.process.pid).memory_info().rss > self.limits.recycle_rss_bytes
+            )
+        return True
 
     def end(self) -> None:
         """Kill the child, its group and every descendant that still carries its token; reap it and
