@@ -173,9 +173,8 @@ class ChildProcess:
             return True
         # what it started has ended with its file; to look for more costs as much as a small file
         with contextlib.suppress(psutil.NoSuchProcess):
-            return (
-                psutil.Process(self.process.pid).memory_info().rss > self.limits.recycle_rss_bytes
-            )
+            held: int = psutil.Process(self.process.pid).memory_info().rss
+            return held > self.limits.recycle_rss_bytes
         return True
 
     def end(self) -> None:
