@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +29,15 @@ def passages(count: int) -> list[str]:
     texts = [list(load(name).passages.values()) for name in LOADERS]
     for row in range(max(map(len, texts))):
         for text in (collection[row] for collection in texts if row < len(collection)):
-            found |= dict.fromkeys(_cut(text, tokenizer))
+            found |= dict.fromkeys(filter(_is_plain, _cut(text, tokenizer)))
         if len(found) >= count:
             return list(found)[:count]
     raise ValueError(f"the collections hold only {len(found)} passages")
+
+
+def _is_plain(text: str) -> bool:
+    """Whether our cleaning leaves the text as it is: no unseen character, composed letters."""
+    return text.isprintable() and unicodedata.is_normalized("NFC", text)
 
 
 def _cut(text: str, tokenizer: ModelTokenizer) -> list[str]:

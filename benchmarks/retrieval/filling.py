@@ -50,6 +50,9 @@ class ReadyEmbedder:
         self.dimension = dimension
         self.config: dict[str, object] = {"model": "ready", "dimension": dimension}
 
+    def prepare(self) -> None:
+        """It is always ready."""
+
     def embed(
         self,
         texts: Sequence[str],
