@@ -57,6 +57,10 @@ _SENSOR = """query Sensor($given: SensorSelector!) { sensorOrError(sensorSelecto
 _STOP = "mutation Stop($id: String!) { stopSensor(id: $id) { __typename } }"
 _START = """mutation Start($given: SensorSelector!) {
   startSensor(sensorSelector: $given) { __typename } }"""
+_SCHEDULE = """query Schedule($given: ScheduleSelector!) {
+  scheduleOrError(scheduleSelector: $given) { ... on Schedule { id } } }"""
+_STOP_SCHEDULE = """mutation Stop($id: String!) { stopRunningSchedule(id: $id) {
+  ... on ScheduleStateResult { scheduleState { status } } } }"""
 _RUNS = """{ runsOrError(limit: 500) { ... on Runs { results {
   runId jobName status tags { key value } } } } }"""
 _CHECKS = """query Checks($asset: AssetKeyInput!, $check: String!) {
@@ -136,6 +140,13 @@ class Installation:
             before = self.last_tick(sensor)
             assert eventually(lambda last=before: self.last_tick(sensor) > last, 60.0)
 
+    def stop_hourly_runs(self) -> None:
+        """At minute 17 they would do what a test waits for something else to do."""
+        given = {**_SELECTOR, "scheduleName": "reconcile_schedule"}
+        schedule = self.graphql(_SCHEDULE, given=given)["scheduleOrError"]
+        answer = self.graphql(_STOP_SCHEDULE, id=schedule["id"])["stopRunningSchedule"]
+        assert answer["scheduleState"]["status"] == "STOPPED", answer
+
     def stop_sensor(self, name: str, witness: str) -> None:
         """Stop it, and return when it does not look any more: the daemon has gone round twice, as
         the looks of `witness` show, and no look of it is under way."""
@@ -214,7 +225,9 @@ def installation(
         assert url.startswith("http://127.0.0.1:"), url
         endpoints = running_endpoints(home)
         assert endpoints is not None
-        yield Installation(home, process, endpoints)
+        platform = Installation(home, process, endpoints)
+        platform.stop_hourly_runs()
+        yield platform
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
