@@ -15,7 +15,7 @@ import pytest
 from rag.model import CollectionName
 from rag.store import collections
 from rag.store.database import Connection
-from rag_assets_tests.acceptance.documents import weather, write
+from rag_assets_tests.acceptance.documents import baking, weather, write
 from rag_assets_tests.acceptance.installation import Installation, collect, installation, served
 from rag_assets_tests.alerts.receivers import HttpReceiver, http_receiver
 from rag_assets_tests.stack.processes import eventually
@@ -51,8 +51,9 @@ def restarted() -> Iterator[Restarted]:
                  "RAG_ALERT_ROUTES": json.dumps(routes), "RAG_ALERT_TIMEOUT_S": "60"}  # fmt: skip
         web.answering.clear()  # it takes requests, and answers none
         with installation(home, given, with_service=False) as platform, platform.connect() as conn:
-            for name in (TOLD, BUILT):
-                write(files / name.collection, [weather(n) for n in range(SIZE)], "report")
+            # texts of their own: what is reused was not embedded, and uses up no budget
+            for name, text in ((TOLD, weather), (BUILT, baking)):
+                write(files / name.collection, [text(n) for n in range(SIZE)], "report")
                 collection = collect(conn, name, files / name.collection)
                 wait_until_served(conn, collection)
             age(conn, TOLD)
