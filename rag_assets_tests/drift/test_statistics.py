@@ -133,6 +133,7 @@ def test_questions_that_leave_the_documents_are_drift() -> None:
     }
 
 
+@pytest.mark.slow
 def test_answers_that_get_worse_are_drift_and_better_ones_are_not() -> None:
     good = Asked(200, zero_hit=2, unknown=4, low_score=10, judged=60, thumbs_down=3)
     bad = Asked(200, zero_hit=60, unknown=5, low_score=12, judged=60, thumbs_down=33)

@@ -20,6 +20,8 @@ from rag.parse.cleaning import CleaningConfig
 from rag.parse.convert import parse_file
 from rag.parse.limits import ParseLimits
 
+pytestmark = pytest.mark.slow  # imports docling
+
 ALT = "A chairlift over fresh snow"
 FIGURE = f"[Image] {ALT}"
 

@@ -15,6 +15,8 @@ from rag.parse.limits import ParseLimits
 from rag.parse.ocr import OcrConfig
 from rag.parse.properties import read_properties
 
+pytestmark = pytest.mark.slow  # imports docling
+
 
 def parse(path: Path) -> ParsedDocument:
     config = ChildConfig(ParseLimits(), CleaningConfig(), path.parent, None, OcrConfig("off"))

@@ -87,6 +87,7 @@ def test_the_doctor_says_which_executor_is_active(monkeypatch: pytest.MonkeyPatc
     assert "ray_missing" in found.detail
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_a_cluster_where_nobody_listens() -> None:
     pytest.importorskip("ray", reason="Ray is not installed: rag-assets[ray]")
     (found,) = checkup.executor(Settings(executor="ray"))
