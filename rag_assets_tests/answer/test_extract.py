@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from rag.answer.citations import uncited_sentences
 from rag.answer.extract import extract
 from rag_assets_tests.answer.hits import passages
@@ -68,6 +70,7 @@ def test_the_same_sentence_is_said_once_and_a_long_one_is_cut() -> None:
     assert answer.count(same) == 1 and len(answer) < 1000
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_answer() -> None:
     code = (
         "from rag.answer.extract import extract;"

@@ -37,6 +37,7 @@ CONFIGS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(parsed=documents(), config=CONFIGS)
 def test_chunks_of_any_document_keep_every_promise(
@@ -47,6 +48,7 @@ def test_chunks_of_any_document_keep_every_promise(
     assert cut_passages(parsed, config, tokenizer) == passages
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, database=None)
 @given(text=st.text(max_size=600), size=st.sampled_from([16, 32, 256]))
 def test_text_without_blocks_is_covered(tokenizer: ModelTokenizer, text: str, size: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def test_table_rules_are_left_out():
     assert as_line("| a | b |\n| --- | --- |\n| 1 | 2 |") == "a · b · 1 · 2"
 
 
+@pytest.mark.slow
 @given(st.text(), st.text(), st.integers(10, 200))
 def test_an_excerpt_is_never_much_longer_than_its_limit(text, query, limit):
     longest_word = max(map(len, as_line(text).split(" ")))

@@ -22,6 +22,7 @@ print("LOADED", *sorted(sys.modules))
 """
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_that_is_heavy():
     done = subprocess.run(
         [sys.executable, "-c", _IMPORTED], capture_output=True, text=True, check=True, cwd=ROOT
@@ -32,6 +33,7 @@ def test_help_imports_nothing_that_is_heavy():
     assert [name for name in loaded if name.startswith(HEAVY)] == []
 
 
+@pytest.mark.slow
 def test_help_takes_less_than_half_a_second_of_processor_time():
     assert min(_processor_seconds_of_help() for _ in range(3)) < 0.5
 

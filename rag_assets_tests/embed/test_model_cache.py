@@ -34,6 +34,7 @@ def spawn(folder: Path, cache: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.slow
 def test_the_first_opening_converts_with_progress_and_the_second_reads(tmp_path: Path) -> None:
     folder, cache = write_model(tmp_path / "model"), tmp_path / "cache"
     said: list[str] = []

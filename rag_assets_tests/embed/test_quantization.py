@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -18,6 +19,7 @@ matrices = arrays.arrays(
 )
 
 
+@pytest.mark.slow
 @given(matrices)
 def test_rounding_is_off_by_half_a_step_at_most(weights: np.ndarray) -> None:
     rows, scale = rounded(weights)
@@ -30,6 +32,7 @@ def test_rows_of_zeros_stay_zero() -> None:
     assert np.isfinite(scale).all()
 
 
+@pytest.mark.slow
 def test_every_large_matrix_product_of_the_bundled_model_is_quantized() -> None:
     from rag.embed.graph import draw_encoder
     from rag.embed.tokenizer import bundled_model_folder

@@ -88,6 +88,7 @@ def test_a_repeated_insert_without_a_key_would_count_twice(database_url: str) ->
         assert direct.execute("select count(*) from naive").fetchone() == (2,)
 
 
+@pytest.mark.slow
 def test_a_read_only_database_burns_no_attempt_and_serves_searches(
     conn: Connection, database_url: str, tmp_path: Path
 ) -> None:

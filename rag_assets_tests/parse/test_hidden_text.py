@@ -58,6 +58,7 @@ def test_hidden_words_are_kept_and_flagged(tmp_path: Path, paint: Callable[[Canv
     assert document.warnings == ("hidden_text: 37 characters that no reader sees",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paint", [invisible, tiny, white])
 def test_hidden_words_go_when_asked_for(tmp_path: Path, paint: Callable[[Canvas], None]) -> None:
     document = draw(tmp_path, paint, strip=True)

@@ -169,6 +169,7 @@ def test_macros_of_an_old_office_file_are_refused_unless_allowed(tmp_path: Path)
     assert inspect(path, "x.doc", (), allowed).file_type is FileType.DOC
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from([b"%PDF-1.4\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"", b"<"]),

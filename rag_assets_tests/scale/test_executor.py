@@ -107,6 +107,7 @@ def test_every_engine_gets_texts_and_no_call_is_tiny(texts: int, engines: int, s
     assert slice_size(texts, engines) == size
 
 
+@pytest.mark.slow
 def test_choosing_the_executor_imports_no_ray() -> None:
     code = "import sys, rag.scale.executor, rag.scale.parser, rag.scale.embedder as e; "
     code += "print({'ray', 'torch', 'docling'} & set(sys.modules))"

@@ -28,6 +28,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_schedule_is_set_listed_and_removed(capsys: pytest.CaptureFixture[str]) -> None:
     said(capsys, "schedule", "set", "acme/docs", "--days", "0.5")
     (row,) = said(capsys, "schedule", "list")  # type: ignore[misc]

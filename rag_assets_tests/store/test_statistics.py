@@ -8,6 +8,7 @@ from rag.store.database import Connection
 from rag.store.statistics import refresh_statistics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "is_known"), [(100, False), (450, True)])
 def test_tables_are_looked_at_while_they_are_small(
     conn: Connection, rows: int, is_known: bool
