@@ -61,7 +61,7 @@ class ChangedKeys(threading.local):
         self.names: set[tuple[str, str]] = set()
 
 
-class NotedKeys(_VersionedKeyStore):
+class NotedKeys(_VersionedKeyStore):  # type: ignore[misc]
     """A bucket's keys, noting which ones change."""
 
     def __init__(self, bucket: str, changed: ChangedKeys) -> None:
@@ -79,7 +79,7 @@ class NotedKeys(_VersionedKeyStore):
         super().setlist(key, list_)
         self._changed.names.add((self._bucket, key))
 
-    def pop(self, key: str) -> None:  # type: ignore[override]
+    def pop(self, key: str) -> None:
         super().pop(key)
         self._changed.names.add((self._bucket, key))
 

@@ -76,7 +76,7 @@ def _listener(store: DurableStore, port: int) -> Callable[[], None]:
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import make_server
 
-    class Handler(MotoRequestHandler):
+    class Handler(MotoRequestHandler):  # type: ignore[misc]
         protocol_version = "HTTP/1.1"  # connections are kept open: half the time per request
         timeout = 300
 
