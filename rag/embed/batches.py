@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 BATCH_TOKENS = 1024
 BATCH_ROWS = 64
 
+# token ids and mask, each of shape (texts, tokens of the longest)
+Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
+
 
 def unique(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     """The different texts in order of first appearance, and the place of each text among them."""
@@ -29,9 +32,7 @@ def plan(lengths: Sequence[int]) -> Iterator[list[int]]:
         start += rows
 
 
-def padded(
-    tokens: Sequence[Sequence[int]], padding: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def padded(tokens: Sequence[Sequence[int]], padding: int) -> Batch:
     """Token ids filled up to the longest row, and the mask that says where tokens are."""
     lengths = np.array([len(row) for row in tokens])
     mask = (np.arange(lengths.max(initial=1)) < lengths[:, None]).astype(np.int64)

@@ -1,16 +1,21 @@
-"""The CPU runtime: OpenVINO, one stream of inference per core, fed from a short queue."""
+"""The CPU runtime: OpenVINO, one stream of inference per core, fed from a short queue. A batch that
+comes alone, such as a question, has all cores to itself."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rag.embed.batches import Batch
 
 # more streams than this only add memory: further cores then work inside a stream
 _MOST_STREAMS = 16
@@ -23,29 +28,39 @@ class CompiledModel:
     name = "openvino"
 
     def __init__(self, graph: Path, precision: str, width: int) -> None:
+        self._graph, self._precision, self._width = graph, precision, width
+        self._alone = self._compiled(streams=1)
+        self._request = self._alone.create_infer_request()
+
+    def _compiled(self, streams: int) -> Any:
         import openvino as ov
 
-        cores = len(os.sched_getaffinity(0))
-        streams = min(cores, _MOST_STREAMS)
-        self._model = ov.Core().compile_model(
-            graph, "CPU", runtime_settings(precision, width, streams)
-        )
+        settings = runtime_settings(self._precision, self._width, streams)
+        return ov.Core().compile_model(self._graph, "CPU", settings)
+
+    @cached_property
+    def _streams(self) -> list[Any]:
+        """The requests of many batches, compiled when there first are many."""
+        streams = min(len(os.sched_getaffinity(0)), _MOST_STREAMS)
+        model = self._compiled(streams)
         # one batch more than streams waits in line, so that no core idles while Python looks away
-        self._requests = [self._model.create_infer_request() for _ in range(streams * 2)]
+        return [model.create_infer_request() for _ in range(streams * 2)]
 
     @property
     def arithmetic(self) -> str:
         """What the runtime computes in here: `bf16`, or `f32` where the processor lacks bf16."""
-        found: str = self._model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        found: str = self._alone.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return found
 
-    def run(
-        self, batches: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
-    ) -> Iterator[NDArray[np.float32]]:
+    def run(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.float32]]:
         """The vectors of each batch (ids, mask), in the order of the batches."""
-        idle, busy = deque(self._requests), deque[Any]()
+        coming = iter(batches)
+        first = list(itertools.islice(coming, 2))
+        is_alone = len(first) == 1
+        idle = deque([self._request] if is_alone else self._streams)
+        busy = deque[Any]()
         try:
-            for ids, mask in batches:
+            for ids, mask in itertools.chain(first, coming):
                 if not idle:
                     yield _finish(busy, idle)
                 request = idle.popleft()
@@ -59,10 +74,11 @@ class CompiledModel:
 
 
 def runtime_settings(precision: str, width: int, streams: int) -> dict[str, object]:
-    """How the runtime computes that precision in that many streams."""
+    """How the runtime computes that precision in that many streams, which share the cores."""
     settings: dict[str, object] = {
         "INFERENCE_PRECISION_HINT": "f32" if precision == "fp32" else _fastest(),
-        "NUM_STREAMS": streams,
+        # the hint for one stream also keeps it on one socket
+        **({"PERFORMANCE_HINT": "LATENCY"} if streams == 1 else {"NUM_STREAMS": streams}),
     }
     if precision == "int8":
         # inputs are quantised in groups; measured fastest at the model's whole width

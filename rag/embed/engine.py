@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rag.embed.batches import padded, plan, unique
+from rag.embed.batches import Batch, padded, plan, unique
 from rag.embed.encoding import Encoder, load_encoder
 from rag.embed.pretrained import PretrainedModel, describe_model
 from rag.errors import ConfigurationError, TerminalError, UnavailableError
@@ -33,8 +33,6 @@ _WINDOW = 512
 _CARDS = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 # what conversion and compilation raise on a model they do not support, or when not installed
 _NOT_COMPILED = (ImportError, RuntimeError, OSError, KeyError, ValueError, TypeError, IndexError)
-
-Batch = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class Runtime(Protocol):

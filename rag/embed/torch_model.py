@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.embed.batches import Batch
 from rag.errors import ConfigurationError
 
 
@@ -47,9 +48,7 @@ class TorchModel:
     def dimension(self) -> int:
         return int(self._model.get_embedding_dimension())
 
-    def run(
-        self, batches: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]
-    ) -> Iterator[NDArray[np.float32]]:
+    def run(self, batches: Iterable[Batch]) -> Iterator[NDArray[np.float32]]:
         """The vectors of each batch (ids, mask), in the order of the batches."""
         for ids, mask in batches:
             yield self._infer(ids, mask)

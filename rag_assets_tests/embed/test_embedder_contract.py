@@ -39,7 +39,8 @@ class EmbedderContract:
         assert not np.allclose(vectors[0], vectors[3])
 
     def test_company_in_a_batch_does_not_change_a_vector(self, embedder: Embedder) -> None:
-        together = embedder.embed(VARIED)
+        many = [*VARIED, *(f"{PROSE} {number}" for number in range(80))]  # several batches
+        together = embedder.embed(many)[: len(VARIED)]
         alone = np.concatenate([embedder.embed([text]) for text in VARIED])
         assert (together * alone).sum(axis=1).min() > 0.999
 
