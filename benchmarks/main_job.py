@@ -1,5 +1,5 @@
 """The main job's figures: seconds per stage of the demo, and the time from an object's put to its
-first hit, through the real sensor, daemon and run workers.
+first hit, through the real sensor, daemon and run workers, with where it goes.
 
 Run: python -m benchmarks.main_job [--puts 10]. Writes benchmarks/results/main_job.{json,md}.
 """
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.keeping import keep, results_folder
+from benchmarks.run_events import phases
 from rag.cli import samples
 from rag.cli.backend import Backend
 from rag.cli.binding import find_or_create
@@ -26,6 +27,7 @@ from rag.cli.object_store import client
 from rag.model import CollectionName
 from rag.search import search
 from rag.settings import Settings
+from rag.stack.postgres import dagster_url
 from rag.store import collections
 from rag.store.database import connect
 
@@ -35,9 +37,9 @@ PAGE = (
 )
 
 
-def put_to_searchable(backend: Backend, puts: int) -> list[float]:
-    """Seconds from the put of a one-page document to the first search that finds it; each put
-    waits a random part of the sensor's interval after the one before was found."""
+def put_to_searchable(backend: Backend, puts: int) -> list[tuple[float, float]]:
+    """When a one-page document was put and when a search first found it, in seconds since 1970;
+    each put waits a random part of the sensor's interval after the one before was found."""
     store = client(backend)
     name = CollectionName("bench", "puts")
     bucket = samples.URI.removeprefix("s3://").split("/")[0]
@@ -45,19 +47,19 @@ def put_to_searchable(backend: Backend, puts: int) -> list[float]:
     collections.add_source(backend.conn, found, f"s3://{bucket}/puts/")
     time.sleep(2 * backend.settings.sensor_interval_s)
     rng = random.Random(1)
-    times = []
+    times: list[tuple[float, float]] = []
     for n in range(puts):
         time.sleep(rng.uniform(0, 2 * backend.settings.sensor_interval_s))
         code = f"qz{n:04d}x{rng.randrange(10**6):06d}"
-        started = time.perf_counter()
+        started = time.time()
         body = PAGE.format(n=n, code=code).encode()
         store.put_object(Bucket=bucket, Key=f"puts/notice-{n}.md", Body=body)
         while not _hits(backend, name, code):
             time.sleep(0.1)
-            if time.perf_counter() - started > 180:
+            if time.time() - started > 180:
                 raise SystemExit("a document did not become searchable in 180 s")
-        times.append(time.perf_counter() - started)
-        print(f"  put {n + 1}/{puts}: {times[-1]:.1f} s", flush=True)
+        times.append((started, time.time()))
+        print(f"  put {n + 1}/{puts}: {times[-1][1] - started:.1f} s", flush=True)
     return times
 
 
@@ -88,17 +90,21 @@ def main() -> None:
         stages = demo_stages(Path(folder))
         settings = Settings()
         with running_platform(settings) as (endpoints, _), connect(endpoints.database_url) as conn:
-            put_s = put_to_searchable(Backend(settings, endpoints, conn), puts)
-    write(stages, put_s)
+            times = put_to_searchable(Backend(settings, endpoints, conn), puts)
+            events = dagster_url(endpoints.database_url).replace("+psycopg2", "")
+            found = [phases(events, started, ended) for started, ended in times]
+    median_s = {name: statistics.median(one[name] for one in found) for name in found[0]}
+    write(stages, [ended - started for started, ended in times], median_s)
 
 
-def write(stages: dict[str, float], put_s: list[float]) -> None:
+def write(stages: dict[str, float], put_s: list[float], phase_s: dict[str, float]) -> None:
     """Keep the figures as JSON and as a page."""
     figures = {
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "demo_stage_s": stages,
         "put_to_searchable_s": put_s,
+        "put_phase_s": phase_s,
     }
     keep("main_job", figures)
     p95 = sorted(put_s)[round(0.95 * (len(put_s) - 1))]
@@ -108,6 +114,7 @@ def write(stages: dict[str, float], put_s: list[float]) -> None:
             f"p50 {statistics.median(put_s):.1f} s, p95 {p95:.1f} s"
             f" ({len(put_s)} one-page documents)",
         ),
+        *((f"of it, {phase} (median)", f"{seconds:.2f} s") for phase, seconds in phase_s.items()),
         *((f"demo, {stage}", f"{seconds:.2f} s") for stage, seconds in stages.items()),
     ]
     page = [

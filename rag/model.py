@@ -147,6 +147,10 @@ class Block:
     page_last: int | None = None
     level: int | None = None
 
+    def as_json(self) -> list[str | int | None]:
+        """The fields in their order, as JSON values."""
+        return [self.kind, self.start, self.end, self.page_first, self.page_last, self.level]
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:

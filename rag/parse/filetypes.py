@@ -208,13 +208,17 @@ def _is_image(head: bytes) -> bool:
     return webp or bitmap or (head[:2] != b"BM" and head.startswith(_IMAGES))
 
 
+# control characters that text has no use for; escape is in logs of terminals
+_CONTROL_BYTES = bytes(byte for byte in range(32) if not 9 <= byte <= 13 and byte != 27)
+
+
 def is_text(head: bytes) -> bool:
     """True when `head` reads as text in UTF-8, UTF-16 with a mark, or an 8-bit code page."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
     if b"\0" in head[:4096] and head.count(b"\0") * 10 > len(head[:4096]):
         return False
-    odd = sum(1 for byte in head if byte < 9 or (13 < byte < 32 and byte != 27))
+    odd = len(head) - len(head.translate(None, _CONTROL_BYTES))
     return odd * 20 <= len(head)
 
 

@@ -18,18 +18,19 @@ _MIN_SHARE = 0.10  # of the words that must be stop words of the language
 _MIN_LEAD = 1.25  # over the second best
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
-_SCRIPTS = (
-    ("ja", re.compile("[\u3040-\u30ff]")),
-    ("ko", re.compile("[\uac00-\ud7af\u1100-\u11ff]")),
-    ("zh", re.compile("[\u4e00-\u9fff]")),
-    ("he", re.compile("[\u0590-\u05ff]")),
-    ("ar", re.compile("[\u0600-\u06ff\ufe70-\ufeff]")),
-    ("el", re.compile("[\u0370-\u03ff\u1f00-\u1fff]")),
-    ("th", re.compile("[\u0e00-\u0e7f]")),
-    ("hi", re.compile("[\u0900-\u097f]")),
-    ("cyrillic", re.compile("[\u0400-\u04ff]")),
-    ("latin", re.compile("[A-Za-z\u00c0-\u024f]")),
-)
+# no character is of two of them
+_SCRIPTS = {
+    "latin": re.compile("[A-Za-z\u00c0-\u024f]"),
+    "cyrillic": re.compile("[\u0400-\u04ff]"),
+    "ja": re.compile("[\u3040-\u30ff]"),
+    "ko": re.compile("[\uac00-\ud7af\u1100-\u11ff]"),
+    "zh": re.compile("[\u4e00-\u9fff]"),
+    "he": re.compile("[\u0590-\u05ff]"),
+    "ar": re.compile("[\u0600-\u06ff\ufe70-\ufeff]"),
+    "el": re.compile("[\u0370-\u03ff\u1f00-\u1fff]"),
+    "th": re.compile("[\u0e00-\u0e7f]"),
+    "hi": re.compile("[\u0900-\u097f]"),
+}
 _STOP_WORDS = {
     "en": "the of and to in is that for it with as was on are this be by from or have an which",
     "de": "der die und das den von zu mit sich des auf für ist im dem nicht ein eine auch werden",
@@ -53,6 +54,8 @@ _CYRILLIC = {
     "uk": "і в не на що він з як це по але із у за від все так для або його був та є",
     "bg": "и в не на че той с как това по но от за се са да е като или му беше до си",
 }
+_LATIN_STOPS = {code: frozenset(words.split()) for code, words in _STOP_WORDS.items()}
+_CYRILLIC_STOPS = {code: frozenset(words.split()) for code, words in _CYRILLIC.items()}
 _OWN_LETTERS = {"uk": "іїєґ", "ru": "ыэё"}
 _URDU_OR_PERSIAN = re.compile("[\u067e\u0686\u0698\u06af\u06cc\u06a9]")
 
@@ -62,7 +65,7 @@ def language_of(text: str) -> str | None:
     sample = text[:_SAMPLE]
     script = _script(sample)
     if script == "latin":
-        return _by_words(sample, _STOP_WORDS)
+        return _by_words(sample, _LATIN_STOPS)
     if script == "cyrillic":
         return _cyrillic(sample)
     if script == "ar" and len(_URDU_OR_PERSIAN.findall(sample)) * 20 > len(sample):
@@ -71,7 +74,12 @@ def language_of(text: str) -> str | None:
 
 
 def _script(sample: str) -> str | None:
-    counts = {name: len(pattern.findall(sample)) for name, pattern in _SCRIPTS}
+    counts = dict.fromkeys(_SCRIPTS, 0)
+    for character, times in Counter(sample).items():  # each different one is looked at once
+        for name, pattern in _SCRIPTS.items():
+            if pattern.match(character):
+                counts[name] += times
+                break
     if counts["ja"] * 8 > counts["zh"]:  # kana among the characters it shares with Chinese
         counts["ja"] += counts.pop("zh")
     total = sum(counts.values())
@@ -85,23 +93,25 @@ def _cyrillic(sample: str) -> str | None:
     if sum(own.values()) >= 3:
         best = max(own, key=lambda code: own[code])
         return best if own[best] > 0.8 * sum(own.values()) else None
-    return _by_words(sample, _CYRILLIC)
+    return _by_words(sample, _CYRILLIC_STOPS)
 
 
-def _by_words(sample: str, known: dict[str, str]) -> str | None:
-    words = Counter(word.lower() for word in _WORD.findall(sample))
+def _by_words(sample: str, known: dict[str, frozenset[str]]) -> str | None:
+    words: Counter[str] = Counter()
+    for word, times in Counter(_WORD.findall(sample)).items():
+        words[word.lower()] += times
     total = words.total()
     if total < _MIN_WORDS:
         return None
-    hits = {code: _hits(words, stops.split()) for code, stops in known.items()}
+    hits = {code: _hits(words, stops) for code, stops in known.items()}
     (best, first), (_, second) = sorted(hits.items(), key=lambda item: -item[1])[:2]
     if first < max(3, _MIN_SHARE * total) or first < _MIN_LEAD * second:
         return None
     return best
 
 
-def _hits(words: Counter[str], stops: list[str]) -> int:
+def _hits(words: Counter[str], stops: frozenset[str]) -> int:
     """How often the stop words stand in the text; none when fewer than three of them do, as in
     code and lists."""
-    found = [words[stop] for stop in set(stops) if words[stop]]
-    return sum(found) if len(found) >= 3 else 0
+    found = words.keys() & stops
+    return sum(map(words.__getitem__, found)) if len(found) >= 3 else 0

@@ -42,6 +42,7 @@ class ChildProcess:
     """A running child. Not thread-safe: one slot owns it."""
 
     process: subprocess.Popen[bytes]
+    watched: psutil.Process  # the same
     scratch: Scratch
     token: str
     limits: ParseLimits
@@ -68,7 +69,7 @@ class ChildProcess:
                 start_new_session=True,
                 close_fds=True,
             )
-        child = cls(process, scratch, token, limits)
+        child = cls(process, psutil.Process(process.pid), scratch, token, limits)
         try:
             child._wait_until_ready(cancelled)
         except BaseException:
@@ -173,7 +174,7 @@ class ChildProcess:
             return True
         # what it started has ended with its file; to look for more costs as much as a small file
         with contextlib.suppress(psutil.NoSuchProcess):
-            held: int = psutil.Process(self.process.pid).memory_info().rss
+            held: int = self.watched.memory_info().rss
             return held > self.limits.recycle_rss_bytes
         return True
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, BinaryIO
 
 from rag import errors
@@ -93,7 +93,9 @@ def unseal(nonce: str, sealed: bytes) -> bytes:
 
 def document_json(document: ParsedDocument) -> dict[str, object]:
     """A parsed document as JSON values."""
-    return {"document": asdict(document) | {"metadata": dict(document.metadata)}}
+    values = {field.name: getattr(document, field.name) for field in fields(document)}
+    blocks = [block.as_json() for block in document.blocks]
+    return {"document": values | {"blocks": blocks, "metadata": dict(document.metadata)}}
 
 
 def heads_json(heads: Sequence[Head]) -> dict[str, object]:
@@ -158,7 +160,7 @@ def _error(shape: dict[str, Any]) -> RagError:
 
 
 def _document(shape: dict[str, Any]) -> ParsedDocument:
-    blocks = tuple(Block(**{**b, "kind": BlockKind(b["kind"])}) for b in shape.pop("blocks"))
+    blocks = tuple(Block(BlockKind(kind), *rest) for kind, *rest in shape.pop("blocks"))
     warnings = tuple(str(w) for w in shape.pop("warnings"))
     document = ParsedDocument(blocks=blocks, warnings=warnings, **shape)
     end = 0

@@ -76,14 +76,10 @@ def insert_parsed(
 
 def _parsed_columns(parsed: ParsedContent) -> dict[str, object]:
     document = parsed.document
-    blocks = [
-        [block.kind, block.start, block.end, block.page_first, block.page_last, block.level]
-        for block in document.blocks
-    ]
     return {
         "content_hash": parsed.content_hash,
         "text": document.text,
-        "blocks": Jsonb(blocks),
+        "blocks": Jsonb([block.as_json() for block in document.blocks]),
         "media_type": document.media_type,
         "page_count": document.page_count,
         "title": document.title,

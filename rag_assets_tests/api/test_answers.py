@@ -1,32 +1,30 @@
-"""POST /rag: answers, streams, the log, and what happens when the model or the caller is gone."""
+"""POST /rag: answers, streams, the log, and callers who leave."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
-from rag.api.pool import Database
-from rag.api.service import Service
-from rag.api.warmth import WarmEmbedder
 from rag.store import access
 from rag.store.access import KeyScope
 from rag_assets_tests.answer.loopback import Loopback, loopback_model
-from rag_assets_tests.api.conftest import Api, MakeApi, wait_until_warm
+from rag_assets_tests.api.answering import (
+    ASKED,
+    UNKNOWN,
+    fill,
+    logged,
+    post,
+    sibling,
+    wait_for_log,
+)
+from rag_assets_tests.api.conftest import Api, MakeApi
 from rag_assets_tests.api.running import events, running
 
 pytestmark = pytest.mark.slow
-
-CABLE = b"# Cable\n\nThe haul rope of the cable car is inspected every month."
-PUMP = b"# Pump\n\nThe pump house holds three pumps and a rope ladder."
-ASKED = {"query": "How often is the haul rope inspected?", "collection": "acme/docs"}
-UNKNOWN = "I don't know the answer."
 
 
 @pytest.fixture
@@ -34,14 +32,6 @@ def model() -> Iterator[Loopback]:
     with loopback_model() as state:
         state.say = lambda messages: "The haul rope is inspected every month [1]."
         yield state
-
-
-def fill(api: Api) -> Api:
-    wait_until_warm(api)
-    api.acme.source.put("cable.txt", CABLE)
-    api.acme.source.put("pump.txt", PUMP)
-    api.acme.run()
-    return api
 
 
 @pytest.fixture
@@ -53,27 +43,6 @@ def with_model(make_api: MakeApi, model: Loopback) -> Api:
 @pytest.fixture
 def without_model(api: Api) -> Api:
     return fill(api)
-
-
-def post(api: Api, **more: Any) -> httpx.Response:
-    answer: httpx.Response = api.client.post("/rag", json={**ASKED, **more})
-    return answer
-
-
-def logged(api: Api) -> list[dict[str, Any]]:
-    return api.conn.execute(
-        "select query_log.query, query_log.hits, query_log.generation_id, answer_log.*"
-        " from query_log left join answer_log on answer_log.query_id = query_log.id"
-        " order by asked_at"
-    ).fetchall()
-
-
-def wait_for_log(api: Api, count: int = 1) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 10
-    while len([row for row in logged(api) if row["outcome"]]) < count:
-        assert time.monotonic() < deadline, logged(api)
-        time.sleep(0.02)
-    return logged(api)
 
 
 def test_an_answer_cites_the_passage_it_rests_on(with_model: Api) -> None:
@@ -212,16 +181,6 @@ def _first(found: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
             yield name, data
 
 
-def sibling(api: Api) -> Service:
-    """The same service again, for a socket of its own."""
-    from rag_assets_tests.fakes_embed import FakeEmbedder
-
-    settings, first = api.service.settings, api.service
-    url = str(first.database._pool.conninfo)
-    return Service(settings, Database(url, settings), WarmEmbedder(FakeEmbedder), first.bucket,
-                   first.pages, first.model_name)  # fmt: skip
-
-
 def test_a_caller_who_leaves_ends_the_models_call_and_is_logged_as_cancelled(
     with_model: Api, model: Loopback
 ) -> None:
@@ -253,39 +212,6 @@ def test_a_stream_that_is_read_to_its_end_is_not_cancelled(
     assert row["outcome"] == "answered" and not model.hung_up.is_set()
 
 
-# -- a model that fails --
-
-
-@pytest.mark.parametrize(
-    ("fault", "status", "code"),
-    [
-        ({"pause_s": 8.0}, 503, "model_timeout"),
-        ({"statuses": [429] * 9, "retry_after": "60"}, 429, "model_rate_limited"),
-        ({"statuses": [500] * 9}, 503, "model_unavailable"),
-        ({"statuses": [401] * 9}, 503, "model_refused"),
-        ({"body": "<html>"}, 503, "model_malformed"),
-        ({"cut_after": 2}, 503, "model_cut_off"),
-    ],
-)
-def test_a_model_that_fails_is_an_error_and_never_an_empty_answer(
-    make_api: MakeApi, model: Loopback, fault: dict[str, Any], status: int, code: str
-) -> None:
-    patience_s = 3.0 if "pause_s" in fault else 30.0
-    settings = {"llm_base_url": model.url, "llm_model": "m", "llm_timeout_s": patience_s}
-    api = fill(make_api(**settings, llm_retries=0))
-    for name, value in fault.items():
-        setattr(model, name, value)
-
-    answer = post(api)
-
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert len(model.requests) >= 1 and "retry-after" in answer.headers
-    assert model.url not in answer.text
-    (row,) = logged(api)
-    assert (row["outcome"], row["error_code"]) == ("failed", code)
-    assert api.ask("rope").json()["hits"]  # search goes on
-
-
 def test_a_stream_that_is_cut_ends_with_an_error_event(with_model: Api, model: Loopback) -> None:
     model.cut_after = 4
     found = list(events(iter(post(with_model, stream=True).text.splitlines())))
@@ -293,33 +219,6 @@ def test_a_stream_that_is_cut_ends_with_an_error_event(with_model: Api, model: L
     assert found[0][0] == "passages" and found[-1][0] == "error"
     assert found[-1][1]["code"] == "model_cut_off" and found[-1][1]["info"]["request_id"]
     assert not any(name == "done" for name, _ in found)
-
-
-def test_a_dead_endpoint_costs_its_retries_and_no_more(make_api: MakeApi) -> None:
-    api = fill(make_api(llm_base_url="http://127.0.0.1:9/v1", llm_model="m", llm_retries=1))
-    started = time.monotonic()
-
-    assert post(api).json()["code"] == "model_unavailable"
-    assert time.monotonic() - started < 5
-
-
-def test_slow_answers_hold_no_connection_and_do_not_block_the_others(
-    make_api: MakeApi, model: Loopback
-) -> None:
-    model.pause_s = 2.0
-    api = fill(make_api(llm_base_url=model.url, llm_model="m", pool_size=1, pool_timeout_s=1.0))
-
-    with ThreadPoolExecutor(5) as pool:
-        slow = [pool.submit(post, api) for _ in range(4)]
-        while len(model.requests) < 4:
-            time.sleep(0.01)
-        started = time.monotonic()
-        quick = api.ask("rope")
-        quick_s = time.monotonic() - started
-        answers = [each.result() for each in slow]
-
-    assert quick.status_code == 200 and quick_s < 1.0
-    assert [each.status_code for each in answers] == [200] * 4
 
 
 def test_metrics_count_the_models_calls_and_tokens(make_api: MakeApi, model: Loopback) -> None:
@@ -335,63 +234,6 @@ def test_metrics_count_the_models_calls_and_tokens(make_api: MakeApi, model: Loo
     for kind in ("prompt", "completion"):
         tokens = float(used[f"{kind}_tokens"])
         assert tokens and f'rag_model_tokens_total{{kind="{kind}"}} {tokens}' in text
-
-
-def test_a_pool_that_is_exhausted_is_a_503(make_api: MakeApi, model: Loopback) -> None:
-    api = fill(make_api(llm_base_url=model.url, llm_model="m", pool_size=1, pool_timeout_s=0.2))
-    assert post(api).status_code == 200
-
-    with api.service.database.connection():
-        answer = post(api)
-
-    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
-    assert "retry-after" in answer.headers and len(model.requests) == 1
-
-
-def test_a_database_that_goes_away_under_load_is_a_503_never_an_empty_answer(
-    make_api: MakeApi, postgres_server: str
-) -> None:
-    without_model = fill(make_api(requests_per_minute=0))
-    name = without_model.conn.info.dbname
-    is_over = threading.Event()
-
-    def keep_asking() -> list[httpx.Response]:
-        answers = []
-        while not is_over.is_set():
-            answers.append(post(without_model))
-        return answers
-
-    with psycopg.connect(postgres_server, autocommit=True) as admin, ThreadPoolExecutor(3) as pool:
-
-        def admit(is_open: bool) -> None:
-            admin.execute(f"alter database {name} with allow_connections {is_open}".encode())
-
-        asking = [pool.submit(keep_asking) for _ in range(3)]
-        try:
-            time.sleep(0.5)
-            for _ in range(2):  # the server goes and comes back
-                admit(False)
-                admin.execute(
-                    "select pg_terminate_backend(pid) from pg_stat_activity"
-                    " where application_name = 'rag-api' and datname = %s",
-                    [name],
-                )
-                time.sleep(1.0)
-                admit(True)
-                time.sleep(1.0)
-        finally:
-            admit(True)
-            is_over.set()
-        answers = [answer for each in asking for answer in each.result()]
-
-    seen = {(answer.status_code, answer.json().get("code")) for answer in answers}
-    assert seen == {(200, None), (503, "database_unavailable")}  # both, and nothing else
-    good = [answer.json() for answer in answers if answer.status_code == 200]
-    assert all(answer["is_answered"] and answer["citations"] for answer in good)
-    deadline = time.monotonic() + 30
-    while post(without_model).status_code != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_a_document_that_is_not_for_the_caller_is_in_no_answer(

@@ -10,9 +10,9 @@ import pytest
 from openai import OpenAI
 
 from rag_assets_tests.answer.loopback import Loopback, loopback_model
+from rag_assets_tests.api.answering import fill, logged, sibling
 from rag_assets_tests.api.conftest import Api, MakeApi
 from rag_assets_tests.api.running import running
-from rag_assets_tests.api.test_answers import fill, logged, sibling
 
 pytestmark = pytest.mark.slow
 

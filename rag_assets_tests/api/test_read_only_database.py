@@ -19,7 +19,7 @@ def set_read_only(api: Api, value: str) -> None:
     api.conn.execute("set default_transaction_read_only = off")
     api.conn.execute(f"alter database {name} set default_transaction_read_only = {value}".encode())
     api.conn.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"  # waits for the end
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
 

@@ -243,7 +243,8 @@ def test_a_server_that_dropped_our_connections_costs_no_request(api: Api, conn: 
     api.acme.run()
     assert api.ask("rope").status_code == 200
     conn.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'rag-api'"
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+        " where application_name = 'rag-api'"
     )
 
     answers = [api.ask("rope") for _ in range(3)]

@@ -15,10 +15,10 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+from rag_assets_tests.api.answering import fill, logged, sibling
 from rag_assets_tests.api.conftest import *  # noqa: F403
 from rag_assets_tests.api.conftest import Api, MakeApi
 from rag_assets_tests.api.running import running
-from rag_assets_tests.api.test_answers import fill, logged, sibling
 
 pytestmark = pytest.mark.slow
 

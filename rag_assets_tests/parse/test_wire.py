@@ -62,7 +62,7 @@ def test_any_bytes_are_a_broken_result_or_an_outcome(data: bytes) -> None:
 
 @pytest.mark.parametrize("spans", [((0, 5), (3, 8)), ((0, 99),), ((6, 2),)])
 def test_blocks_that_overlap_or_leave_the_text_are_refused(spans: tuple[tuple[int, int]]) -> None:
-    blocks = [{"kind": "paragraph", "start": a, "end": b} for a, b in spans]
+    blocks = [["paragraph", a, b] for a, b in spans]
     shape = {"document": {"text": "0123456789", "blocks": blocks, "media_type": "", "warnings": []}}
     with pytest.raises(wire.BrokenFrame):
         wire.read_outcome(json.dumps(shape).encode())
