@@ -128,8 +128,8 @@ class Tokenizer(Protocol):
     config: dict[str, object]
     max_tokens: int  # the model's window, its two special tokens included
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Character span (start, end) of each token of `text`, special tokens left out."""
+    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Character span (start, end) of each token of each text, special tokens left out."""
         ...
 
     def count(self, texts: Sequence[str]) -> list[int]:

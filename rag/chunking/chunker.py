@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
@@ -25,6 +26,7 @@ Strategy = Literal["tokens", "recursive_chars", "heading_words", "docling_hybrid
 CHUNKER_VERSION = 1
 SPECIAL_TOKENS = 2
 _SMALLEST = 16
+_TOGETHER = 200_000  # characters
 
 _DEFAULTS: dict[Strategy, tuple[int, int]] = {
     "tokens": (256, 50),
@@ -104,12 +106,48 @@ def cut_passages(
     """The document's chunks, each with its context.
 
     Raises ConfigurationError (code `chunk_too_large`)."""
+    (passages,) = cut_all([document], config, tokenizer)
+    return passages
+
+
+def cut_all(
+    documents: Iterable[ParsedDocument], config: ChunkConfig, tokenizer: Tokenizer
+) -> Iterator[tuple[Passage, ...]]:
+    """What `cut_passages` gives for each document; some are tokenised together, on all cores.
+
+    Raises ConfigurationError (code `chunk_too_large`)."""
     check_window(config, tokenizer)
+    for group in _groups(documents):
+        spans = tokenizer.spans([document.text for document in group])
+        for document, own in zip(group, spans, strict=True):
+            yield _cut(document, own, config, tokenizer)
+
+
+def _groups(documents: Iterable[ParsedDocument]) -> Iterator[list[ParsedDocument]]:
+    """Documents of some text together: a token's span takes more memory than its characters."""
+    group: list[ParsedDocument] = []
+    characters = 0
+    for document in documents:
+        group.append(document)
+        characters += len(document.text)
+        if characters >= _TOGETHER:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
+
+
+def _cut(
+    document: ParsedDocument,
+    spans: Sequence[tuple[int, int]],
+    config: ChunkConfig,
+    tokenizer: Tokenizer,
+) -> tuple[Passage, ...]:
     by_heading = config.strategy in ("heading_words", "docling_hybrid")
     structure = outline(document, every_heading=by_heading)
     if not structure.pieces:
         return ()
-    ruler = Ruler(document.text, tokenizer, config.unit)
+    ruler = Ruler(document.text, spans, tokenizer, config.unit)
     window = _window(config, tokenizer)
     contexts = Contexts(
         structure,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Literal
 
 from rag.chunking.borders import is_clean
@@ -24,10 +25,13 @@ _CHARS_PER_TOKEN = 32
 class Ruler:
     """Measures one document's text. Positions are in characters."""
 
-    def __init__(self, text: str, tokenizer: Tokenizer, unit: Unit) -> None:
+    def __init__(
+        self, text: str, spans: Sequence[tuple[int, int]], tokenizer: Tokenizer, unit: Unit
+    ) -> None:
+        """`spans` are those of the text's tokens."""
         self.text = text
         self._tokenizer = tokenizer
-        self._tokens = [start for start, _ in tokenizer.spans(text)]
+        self._tokens = [start for start, _ in spans]
         self._unit = unit
         self._words = [m.start() for m in _WORD.finditer(text)] if unit == "words" else []
 

@@ -57,11 +57,14 @@ class ModelTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
-        """Character span (start, end) of each token of `text`, special tokens left out."""
-        encoding = self._tokenizer.encode(_encodable(text), add_special_tokens=False)
-        spans: list[tuple[int, int]] = encoding.offsets
-        return spans
+    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Character span (start, end) of each token of each text, special tokens left out."""
+        clean = [_encodable(text) for text in texts]
+        if len(clean) <= _FEW:
+            one = self._tokenizer.encode
+            return [one(text, add_special_tokens=False).offsets for text in clean]
+        batch = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        return [encoding.offsets for encoding in batch]
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens per text, special tokens left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from rag.chunking.chunker import cut_passages
+from rag.chunking.chunker import cut_all
 from rag.chunking.context import BLANK_LINE
 from rag.fingerprint import digest
 from rag.ingest.workshop import Workshop
@@ -100,9 +100,8 @@ def plan_index(shop: Workshop, shard: Shard) -> IndexPlan:
 def _sample(shop: Workshop, build: Build) -> _Sampled:
     rows = generations.sample_to_cut(shop.conn, build, SAMPLE)
     hashes: list[bytes] = []
-    for row in rows:
-        document = content.document_from_row(row)
-        passages = cut_passages(document, shop.chunk_config, shop.tokenizer)
+    documents = map(content.document_from_row, rows)
+    for passages in cut_all(documents, shop.chunk_config, shop.tokenizer):
         for context, chunk in ((p.context, p.chunk) for p in passages):
             hashes.append(digest([(context and context + BLANK_LINE) + chunk.text]))
     distinct = set(hashes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from rag.chunking.chunker import cut_passages
+from collections.abc import Sequence
+
+from rag.chunking.chunker import Passage, cut_all
 from rag.chunking.context import BLANK_LINE
 from rag.fingerprint import digest
 from rag.ingest.batches import batched, overlapped
@@ -30,7 +32,9 @@ def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
         )
 
         def make(rows: list[Row]) -> list[CutText]:
-            return [_cut(shop, row) for row in rows]
+            documents = map(content.document_from_row, rows)
+            cut = cut_all(documents, shop.chunk_config, shop.tokenizer)
+            return [_keepable(row, passages) for row, passages in zip(rows, cut, strict=True)]
 
         def write(cut: list[CutText]) -> tuple[list[CutText], int]:
             kept = content.insert_chunks(shop.conn, build, cut, shop.run_id)
@@ -47,9 +51,7 @@ def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
     return report
 
 
-def _cut(shop: Workshop, row: Row) -> CutText:
-    document = content.document_from_row(row)
-    passages = cut_passages(document, shop.chunk_config, shop.tokenizer)
+def _keepable(row: Row, passages: Sequence[Passage]) -> CutText:
     # stored so that context || text is what the model sees
     contexts = tuple(context and context + BLANK_LINE for _, context in passages)
     return CutText(

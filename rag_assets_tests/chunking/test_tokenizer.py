@@ -20,8 +20,9 @@ def test_spans_and_counts_agree_in_every_script(tokenizer: ModelTokenizer) -> No
         "\ud800 lone",
         "[SEP] x",
     ]
-    for text, count in zip(texts, tokenizer.count(texts), strict=True):
-        spans = tokenizer.spans(text)
+    places = zip(texts, tokenizer.count(texts), tokenizer.spans(texts), strict=True)
+    for text, count, spans in places:
+        assert [spans] == tokenizer.spans([text])
         assert len(spans) == count
         assert all(0 <= start <= end <= len(text) for start, end in spans)
         assert spans == sorted(spans)

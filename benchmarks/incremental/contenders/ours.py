@@ -44,7 +44,10 @@ class FreeTokenizer:
     max_tokens = 256
     config: dict[str, object] = {"tokenizer": "words"}  # noqa: RUF012 - read only
 
-    def spans(self, text: str) -> list[tuple[int, int]]:
+    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        return [self._spans(text) for text in texts]
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
         is_inside = np.frombuffer(f" {text} ".encode("ascii"), np.uint8) > ord(" ")
         borders = np.flatnonzero(is_inside[1:] != is_inside[:-1]).tolist()
         return list(zip(borders[::2], borders[1::2], strict=True))
