@@ -60,8 +60,9 @@ FIGURES = (
     ),
     Figure(
         "real model: time inside the embedder", 0.95, "95 %", readings.busy_share,
-        short="Parser processes start before anything can be embedded, and the last batch is "
-        "written after it. Next: start the parser while the sources are listed.",
+        short="Stages follow one another, so that the embedder waits for parsing and cutting, and "
+        "publishing for it; but the cores do not wait: what is outside the embedder is work. Next: "
+        "less of it, by tokenising each passage once and not twice.",
     ),
     Figure(
         "no-op pass over 10,000 documents", 1.5, "1.5 s", readings.no_op, True,

@@ -174,13 +174,16 @@ def real_model() -> Reading | None:
 
 
 def busy_share() -> Reading | None:
-    fields = ("embedder_seconds", "seconds")
-    busy, seconds = (_loads("ours", "cold", field, of=BULK_LARGE) for field in fields)
+    fields = ("embedder_seconds", "seconds", "cpu_seconds")
+    busy, seconds, cpu = (_loads("ours", "cold", field, of=BULK_LARGE) for field in fields)
     if not seconds:
         return None
+    found = kept(BULK_LARGE)
+    cores = found["machine"]["cores"]
     shares = [one / whole for one, whole in zip(busy, seconds, strict=True)]
-    chunks = kept(BULK_LARGE)["chunks"]
-    return Reading(median(shares), f"{spread(shares, form='.1%')} of a load of {chunks:,} passages")
+    used = [one / (cores * whole) for one, whole in zip(cpu, seconds, strict=True)]
+    said = f"{spread(shares, form='.1%')} of a load of {found['chunks']:,} passages, "
+    return Reading(median(shares), f"{said}which used {median(used):.0%} of {cores} cores")
 
 
 def no_op() -> Reading | None:

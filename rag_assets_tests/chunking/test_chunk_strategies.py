@@ -13,6 +13,7 @@ from rag.chunking.chunker import (
     card_id,
     chunk_document,
     chunker_config,
+    cut_all,
     cut_passages,
     embedded_text,
 )
@@ -104,6 +105,16 @@ def test_no_overlap_means_none(tokenizer: ModelTokenizer) -> None:
     config = ChunkConfig(overlap=0)
     chunks = chunk_document(document([(PARAGRAPH, prose(900))]), config, tokenizer)
     assert all(a.end < b.start for a, b in itertools.pairwise(chunks))
+
+
+def test_many_documents_are_cut_as_each_alone(tokenizer: ModelTokenizer) -> None:
+    parts = [(1, "Part"), (PARAGRAPH, prose(900))]
+    parsed = [document(parts[: 1 + number % 2], title=str(number)) for number in range(90)]
+    parsed.append(document([]))
+    assert sum(len(one.text) for one in parsed) > 200_000  # more than is tokenised together
+    config = ChunkConfig()
+    alone = [cut_passages(one, config, tokenizer) for one in parsed]
+    assert list(cut_all(parsed, config, tokenizer)) == alone
 
 
 def test_small_blocks_are_merged_and_no_scrap_is_left(tokenizer: ModelTokenizer) -> None:
