@@ -14,7 +14,7 @@ order by create_timestamp limit 1
 _EVENTS = """
 select dagster_event_type, step_key, extract(epoch from timestamp)::float8
 from event_logs
-where run_id = %s and dagster_event_type in ('PIPELINE_DEQUEUED', 'STEP_START', 'STEP_SUCCESS')
+where run_id = %s and dagster_event_type in ('PIPELINE_STARTING', 'STEP_START')
 order by id
 """
 
@@ -28,14 +28,23 @@ def phases(url: str, put_at: float, found_at: float) -> dict[str, float]:
         if run is None:
             raise SystemExit("Dagster knows of no run after the put")
         events = conn.execute(_EVENTS, [run[0]]).fetchall()
-    started = {step: at for kind, step, at in events if kind == "STEP_START"}
-    (left_queue,) = (at for kind, _, at in events if kind == "PIPELINE_DEQUEUED")
+    (left_queue,) = (at for kind, _, at in events if kind == "PIPELINE_STARTING")
     marks = [
         ("until the sensor asked for a run", put_at),
         ("in the queue", run[1]),
         ("until the run's process began its first step", left_queue),
-        *((step, at) for step, at in started.items()),
+        *(
+            (_phase(step), at)
+            for kind, step, at in events
+            if kind == "STEP_START" and at < found_at
+        ),
+        ("", found_at),
     ]
-    ends = [at for _, at in marks[1:]] + [found_at]
-    assert all(a <= b for a, b in pairwise(ends[:-1]))
-    return {name: end - at for (name, at), end in zip(marks, ends, strict=True)}
+    spent: dict[str, float] = {}
+    for (name, begun), (_, ended) in pairwise(marks):
+        spent[name] = spent.get(name, 0.0) + ended - begun
+    return spent
+
+
+def _phase(step: str) -> str:
+    return "checks" if step.endswith("_checks") else step
