@@ -29,7 +29,7 @@ Cursor: TypeAlias = psycopg.Cursor[Row]
 # of the rows that filters let through, so many are compared one by one rather than by the index
 _EXACT_ROWS = 20_000
 # how many rows an index scan keeps in view: more is nearer to exact and slower
-_BREADTH = 128
+_BREADTH = 160
 _LONGEST_QUERY = 300  # words
 _UNDER_WAY = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _AMONG: LiteralString = "and search_row.document_id = any(%(documents)s::bigint[])"
