@@ -27,7 +27,6 @@ from rag.cli.object_store import client
 from rag.model import CollectionName
 from rag.search import search
 from rag.settings import Settings
-from rag.stack.postgres import dagster_url
 from rag.store import collections
 from rag.store.database import connect
 
@@ -91,7 +90,7 @@ def main() -> None:
         settings = Settings()
         with running_platform(settings) as (endpoints, _), connect(endpoints.database_url) as conn:
             times = put_to_searchable(Backend(settings, endpoints, conn), puts)
-            events = dagster_url(endpoints.database_url).replace("+psycopg2", "")
+            events = endpoints.dagster_database_url.replace("+psycopg2", "")
             found = [phases(events, started, ended) for started, ended in times]
     median_s = {name: statistics.median(one[name] for one in found) for name in found[0]}
     write(stages, [ended - started for started, ended in times], median_s)

@@ -56,8 +56,7 @@ class CompiledModel:
         """The vectors of each batch (ids, mask), in the order of the batches."""
         coming = iter(batches)
         first = list(itertools.islice(coming, 2))
-        is_alone = len(first) == 1
-        idle = deque([self._request] if is_alone else self._streams)
+        idle = deque(self._streams if len(first) > 1 else [self._request])
         busy = deque[Any]()
         try:
             for ids, mask in itertools.chain(first, coming):

@@ -240,7 +240,7 @@ class ChildProcess:
         wall = self.limits.wall(self.extent.pages, self.extent.ocr_pages)
         if seconds > wall:
             raise outcomes.timed_out(wall, self.extent.where)
-        rss = _tree_rss(self.process.pid)
+        rss = _tree_rss(self.watched)
         if rss > self.limits.memory_bytes:
             raise outcomes.out_of_memory(rss, self.limits.memory_bytes, self.extent.where)
 
@@ -300,10 +300,9 @@ def _environment(temporary: Path, token: str) -> dict[str, str]:
     }
 
 
-def _tree_rss(pid: int) -> int:
+def _tree_rss(root: psutil.Process) -> int:
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(pid)
         for process in [root, *root.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 total += process.memory_info().rss

@@ -16,7 +16,7 @@ from rag.store.database import Connection
 from rag.store.queries import statements
 
 _BUILD_TIMEOUT_S = 4 * 3600
-_BUILD_MEMORY = "2GB"  # the most a build may use; a million rows of 384 dimensions take 1.5
+_BUILD_MEMORY = "2GB"  # the most a build may use; it takes what it needs
 _NEIGHBOURS = 16
 _CONSTRUCTION = 100
 

@@ -24,6 +24,7 @@ from rag.stack.object_store import S3Server
 from rag.store import access
 from rag.store.access import KeyScope
 from rag.store.database import Connection
+from rag_assets_tests.answer.loopback import Loopback, loopback_model
 from rag_assets_tests.fakes_embed import FakeEmbedder
 from rag_assets_tests.fakes_source import FakeSource
 from rag_assets_tests.ingest.harness import Harness
@@ -150,3 +151,11 @@ def _s3(request: pytest.FixtureRequest) -> S3Client:
         "s3", endpoint_url=server.endpoint_url, region_name=server.region,
         aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
     )  # fmt: skip
+
+
+@pytest.fixture
+def model() -> Iterator[Loopback]:
+    """A language model on this machine that cites the first passage."""
+    with loopback_model() as state:
+        state.say = lambda messages: "The haul rope is inspected every month [1]."
+        yield state

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,18 +12,11 @@ import httpx
 import psycopg
 import pytest
 
-from rag_assets_tests.answer.loopback import Loopback, loopback_model
+from rag_assets_tests.answer.loopback import Loopback
 from rag_assets_tests.api.answering import fill, logged, post
 from rag_assets_tests.api.conftest import MakeApi
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def model() -> Iterator[Loopback]:
-    with loopback_model() as state:
-        state.say = lambda messages: "The haul rope is inspected every month [1]."
-        yield state
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from rag.store import access
 from rag.store.access import KeyScope
-from rag_assets_tests.answer.loopback import Loopback, loopback_model
+from rag_assets_tests.answer.loopback import Loopback
 from rag_assets_tests.api.answering import (
     ASKED,
     UNKNOWN,
@@ -25,13 +25,6 @@ from rag_assets_tests.api.conftest import Api, MakeApi
 from rag_assets_tests.api.running import events, running
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def model() -> Iterator[Loopback]:
-    with loopback_model() as state:
-        state.say = lambda messages: "The haul rope is inspected every month [1]."
-        yield state
 
 
 @pytest.fixture
