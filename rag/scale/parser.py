@@ -18,6 +18,7 @@ from rag.scale.worker import parse_file
 _AHEAD = 2  # files per slot that are on their way: no worker waits for bytes
 _STALL_S = 300.0  # beyond the longest wall time of a file
 _GET_S = 60.0
+_CANCEL_TRIES, _CANCEL_S = 10, 0.5  # Ray loses a cancellation that meets a task as it starts
 _PASSWORD_CODES = frozenset({"password_required", "password_wrong"})
 
 
@@ -60,8 +61,7 @@ class RayParser:
             while running:
                 yield from self._ended(ray, running, here)
         finally:
-            for ref in running:
-                ray.cancel(ref)
+            _cancel(ray, list(running))
         yield from self._local.parse(here)
 
     def attachments(self, job: ParseJob, folder: Path) -> tuple[Attachment, ...]:
@@ -101,6 +101,16 @@ class RayParser:
             here.append(job)
         else:
             yield replace(outcome, key=job.key)
+
+
+def _cancel(ray: Any, refs: list[Any]) -> None:
+    """Asks again for what does not end: a lost request would let a file be parsed to its end."""
+    for _ in range(_CANCEL_TRIES):
+        if not refs:
+            return
+        for ref in refs:
+            ray.cancel(ref)
+        _, refs = ray.wait(refs, num_returns=len(refs), timeout=_CANCEL_S)
 
 
 def _result(ray: Any, ref: Any) -> ParseOutcome:
