@@ -14,9 +14,12 @@ from collections import Counter
 _SAMPLE = 20_000
 _MIN_LETTERS = 25
 _MIN_WORDS = 12
+_MIN_DIFFERENT = 3  # stop words: fewer are met in code and lists, too
 _MIN_SHARE = 0.10  # of the words that must be stop words of the language
 _MIN_LEAD = 1.25  # over the second best
+_PLAIN_LATIN = re.compile(rf"(?:[^A-Za-z]*[A-Za-z]){{{_MIN_LETTERS}}}")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_PLAIN_WORD = re.compile("[a-z]+(?:'[a-z]+)?")  # the same in lower-case ASCII, in half the time
 
 # no character is of two of them
 _SCRIPTS = {
@@ -54,8 +57,19 @@ _CYRILLIC = {
     "uk": "і в не на що він з як це по але із у за від все так для або його був та є",
     "bg": "и в не на че той с как това по но от за се са да е като или му беше до си",
 }
-_LATIN_STOPS = {code: frozenset(words.split()) for code, words in _STOP_WORDS.items()}
-_CYRILLIC_STOPS = {code: frozenset(words.split()) for code, words in _CYRILLIC.items()}
+
+
+def _languages_of(stop_words: dict[str, str]) -> dict[str, list[str]]:
+    """The languages that each stop word belongs to."""
+    found: dict[str, list[str]] = {}
+    for code, words in stop_words.items():
+        for word in set(words.split()):
+            found.setdefault(word, []).append(code)
+    return found
+
+
+_LATIN_STOPS = _languages_of(_STOP_WORDS)
+_CYRILLIC_STOPS = _languages_of(_CYRILLIC)
 _OWN_LETTERS = {"uk": "іїєґ", "ru": "ыэё"}
 _URDU_OR_PERSIAN = re.compile("[\u067e\u0686\u0698\u06af\u06cc\u06a9]")
 
@@ -74,6 +88,8 @@ def language_of(text: str) -> str | None:
 
 
 def _script(sample: str) -> str | None:
+    if sample.isascii():
+        return "latin" if _PLAIN_LATIN.match(sample) else None
     counts = dict.fromkeys(_SCRIPTS, 0)
     for character, times in Counter(sample).items():  # each different one is looked at once
         for name, pattern in _SCRIPTS.items():
@@ -96,22 +112,18 @@ def _cyrillic(sample: str) -> str | None:
     return _by_words(sample, _CYRILLIC_STOPS)
 
 
-def _by_words(sample: str, known: dict[str, frozenset[str]]) -> str | None:
-    words: Counter[str] = Counter()
-    for word, times in Counter(_WORD.findall(sample)).items():
-        words[word.lower()] += times
+def _by_words(sample: str, known: dict[str, list[str]]) -> str | None:
+    word = _PLAIN_WORD if sample.isascii() else _WORD
+    words = Counter(word.findall(sample.lower()))
     total = words.total()
     if total < _MIN_WORDS:
         return None
-    hits = {code: _hits(words, stops) for code, stops in known.items()}
-    (best, first), (_, second) = sorted(hits.items(), key=lambda item: -item[1])[:2]
+    hits: dict[str, list[int]] = {}  # by language: how often each of its stop words stands there
+    for stop_word in words.keys() & known.keys():
+        for code in known[stop_word]:
+            hits.setdefault(code, []).append(words[stop_word])
+    sums = [(sum(n), code) for code, n in hits.items() if len(n) >= _MIN_DIFFERENT]
+    (first, best), (second, _) = sorted([*sums, (0, ""), (0, "")], reverse=True)[:2]
     if first < max(3, _MIN_SHARE * total) or first < _MIN_LEAD * second:
         return None
     return best
-
-
-def _hits(words: Counter[str], stops: frozenset[str]) -> int:
-    """How often the stop words stand in the text; none when fewer than three of them do, as in
-    code and lists."""
-    found = words.keys() & stops
-    return sum(map(words.__getitem__, found)) if len(found) >= 3 else 0

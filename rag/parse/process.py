@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import selectors
+import select
 import shutil
 import signal
 import subprocess
@@ -31,6 +31,7 @@ from rag.ports import Attachment, ParseJob
 _TICK_S = 0.05
 _START_S = 60.0
 _PAGE_EVERY_S = 0.25
+_LOOK_EVERY = 16  # files; one that then lacks memory is given a fresh child anyway
 _TOKEN = "RAG_PARSE_CHILD"  # noqa: S105  (a name, not a secret)
 
 Command = Callable[[Path], Sequence[str]]
@@ -172,6 +173,8 @@ class ChildProcess:
         """True when the child served its share or kept too much memory."""
         if self.served >= self.limits.recycle_after:
             return True
+        if self.served % _LOOK_EVERY:
+            return False
         # what it started has ended with its file; to look for more costs as much as a small file
         with contextlib.suppress(psutil.NoSuchProcess):
             held: int = self.watched.memory_info().rss
@@ -255,10 +258,10 @@ class ChildProcess:
         if cancelled():
             raise outcomes.Cancelled
         assert self.process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            if not selector.select(_TICK_S):
-                return []
+        poll = select.poll()
+        poll.register(self.process.stdout, select.POLLIN)
+        if not poll.poll(1000 * _TICK_S):
+            return []
         data = os.read(self.process.stdout.fileno(), 1 << 20)
         if not data:
             raise outcomes.crashed(self._how_it_ended(), self.extent.where)

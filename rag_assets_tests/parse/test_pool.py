@@ -124,6 +124,14 @@ def test_children_are_replaced_after_their_share_of_documents(
     assert max(served.count(pid) for pid in served) == LIMITS.recycle_after
 
 
+def test_a_child_that_keeps_too_much_memory_is_replaced(pids: Path, tmp_path: Path) -> None:
+    limits = replace(LIMITS, recycle_after=1000, recycle_rss_bytes=1 * MIB)
+    command = [sys.executable, str(CHILD), str(pids)]
+    with DoclingParser(limits, workers=1, command=lambda _: command) as pool:
+        served = [o.document.parser for o in pool.parse(jobs(tmp_path, *["x"] * 40)) if o.document]
+    assert [served.count(pid) for pid in dict.fromkeys(served)] == [16, 16, 8]
+
+
 def test_closing_the_generator_kills_what_runs_and_leaves_the_pool_usable(
     parser: DoclingParser, tmp_path: Path
 ) -> None:
