@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain, islice
+from typing import NamedTuple
 
 from rag.errors import ConfigurationError
 
@@ -135,8 +136,7 @@ class BlockKind(StrEnum):
     FIGURE = "figure"  # what a picture shows: its alternative text, or a description of it
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A span of `ParsedDocument.text`. Offsets are in characters, end exclusive; pages count from
     1 and are None where the format has none. `level` (1 to 6) is set on headings only."""
 
@@ -146,10 +146,6 @@ class Block:
     page_first: int | None = None
     page_last: int | None = None
     level: int | None = None
-
-    def as_json(self) -> list[str | int | None]:
-        """The fields in their order, as JSON values."""
-        return [self.kind, self.start, self.end, self.page_first, self.page_last, self.level]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +175,7 @@ class ParsedDocument:
         return len(self.text.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A passage: `text[start:end]` of its parsed document, at most the model's window long."""
 
     ordinal: int

@@ -128,8 +128,8 @@ class Tokenizer(Protocol):
     config: dict[str, object]
     max_tokens: int  # the model's window, its two special tokens included
 
-    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """Character span (start, end) of each token of each text, special tokens left out."""
+    def starts(self, texts: Sequence[str]) -> list[list[int]]:
+        """At which character each token of each text begins, special tokens left out."""
         ...
 
     def count(self, texts: Sequence[str]) -> list[int]:

@@ -29,7 +29,7 @@ def words_of(text: str) -> list[str]:
     plain = plain.lower()
     if is_ascii:
         tokens: list[str] = _ASCII_TOKEN.findall(plain)
-        if max(map(len, tokens), default=0) <= _LONGEST and all(map(str.isalnum, tokens)):
+        if max(map(len, tokens), default=0) <= _LONGEST and "".join(tokens).isalnum():
             return tokens
     found: list[str] = []
     for token in _TOKEN.findall(plain):

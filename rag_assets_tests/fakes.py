@@ -23,8 +23,8 @@ class FakeTokenizer:
     max_tokens: int = 256
     config: dict[str, object] = field(default_factory=lambda: {"tokenizer": "words"})
 
-    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return [[match.span() for match in _WORD.finditer(text)] for text in texts]
+    def starts(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[match.start() for match in _WORD.finditer(text)] for text in texts]
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(_WORD.findall(text)) for text in texts]

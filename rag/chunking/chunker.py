@@ -118,13 +118,13 @@ def cut_all(
     Raises ConfigurationError (code `chunk_too_large`)."""
     check_window(config, tokenizer)
     for group in _groups(documents):
-        spans = tokenizer.spans([document.text for document in group])
-        for document, own in zip(group, spans, strict=True):
+        starts = tokenizer.starts([document.text for document in group])
+        for document, own in zip(group, starts, strict=True):
             yield _cut(document, own, config, tokenizer)
 
 
 def _groups(documents: Iterable[ParsedDocument]) -> Iterator[list[ParsedDocument]]:
-    """Documents of some text together: a token's span takes more memory than its characters."""
+    """Documents of some text together: a token's place takes more memory than its characters."""
     group: list[ParsedDocument] = []
     characters = 0
     for document in documents:
@@ -139,7 +139,7 @@ def _groups(documents: Iterable[ParsedDocument]) -> Iterator[list[ParsedDocument
 
 def _cut(
     document: ParsedDocument,
-    spans: Sequence[tuple[int, int]],
+    starts: Sequence[int],
     config: ChunkConfig,
     tokenizer: Tokenizer,
 ) -> tuple[Passage, ...]:
@@ -147,7 +147,7 @@ def _cut(
     structure = outline(document, every_heading=by_heading)
     if not structure.pieces:
         return ()
-    ruler = Ruler(document.text, spans, tokenizer, config.unit)
+    ruler = Ruler(document.text, starts, tokenizer, config.unit)
     window = _window(config, tokenizer)
     contexts = Contexts(
         structure,

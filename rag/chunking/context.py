@@ -88,8 +88,8 @@ class Contexts:
 
     def _beginning(self, text: str) -> str:
         """The first words of a text that is too long for a prefix."""
-        (spans,) = self._tokenizer.spans([text])
-        limit = spans[self._prefix_limit][0] if len(spans) > self._prefix_limit else len(text)
+        (starts,) = self._tokenizer.starts([text])
+        limit = starts[self._prefix_limit] if len(starts) > self._prefix_limit else len(text)
         end = last_word(text, 0, limit) or whole_character(text, 0, limit)
         while end and self._count(text[:end].strip()) > self._prefix_limit:
             end = end // 2

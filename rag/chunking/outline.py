@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rag.chunking.borders import skip_space, trim_end
 from rag.model import Block, BlockKind, ParsedDocument
@@ -15,8 +16,7 @@ _SPACES = re.compile(r"[ \t\r\n]+")
 _HEAD = re.compile(r"\|[^\n]*\n[^\S\n]*(?:\|[ \t]*)?:?-[-:| \t]*(?=\n|$)")
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A block without the white space around it. `head_end` is set on tables with a head: where
     the head row and the line of dashes under it end."""
 

@@ -25,13 +25,11 @@ _CHARS_PER_TOKEN = 32
 class Ruler:
     """Measures one document's text. Positions are in characters."""
 
-    def __init__(
-        self, text: str, spans: Sequence[tuple[int, int]], tokenizer: Tokenizer, unit: Unit
-    ) -> None:
-        """`spans` are those of the text's tokens."""
+    def __init__(self, text: str, starts: Sequence[int], tokenizer: Tokenizer, unit: Unit) -> None:
+        """`starts` says where the text's tokens begin."""
         self.text = text
         self._tokenizer = tokenizer
-        self._tokens = [start for start, _ in spans]
+        self._tokens = starts
         self._unit = unit
         self._words = [m.start() for m in _WORD.finditer(text)] if unit == "words" else []
 
@@ -83,11 +81,11 @@ class Ruler:
         return min(units, tokens) if self._unit == "tokens" else tokens
 
 
-def _forward(starts: list[int], position: int, count: int, end: int) -> int:
+def _forward(starts: Sequence[int], position: int, count: int, end: int) -> int:
     index = bisect_left(starts, position) + count
     return starts[index] if index < len(starts) else end
 
 
-def _backward(starts: list[int], position: int, count: int) -> int:
+def _backward(starts: Sequence[int], position: int, count: int) -> int:
     index = bisect_left(starts, position) - count
     return starts[index] if index > 0 else 0

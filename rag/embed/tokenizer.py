@@ -57,14 +57,14 @@ class ModelTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
-    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """Character span (start, end) of each token of each text, special tokens left out."""
+    def starts(self, texts: Sequence[str]) -> list[list[int]]:
+        """At which character each token of each text begins, special tokens left out."""
         clean = [_encodable(text) for text in texts]
         if len(clean) <= _FEW:
-            one = self._tokenizer.encode
-            return [one(text, add_special_tokens=False).offsets for text in clean]
-        batch = self._tokenizer.encode_batch(clean, add_special_tokens=False)
-        return [encoding.offsets for encoding in batch]
+            batch = [self._tokenizer.encode(text, add_special_tokens=False) for text in clean]
+        else:
+            batch = self._tokenizer.encode_batch(clean, add_special_tokens=False)
+        return [[start for start, _ in encoding.offsets] for encoding in batch]
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens per text, special tokens left out."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from rag.errors import PoisonError, RagError, TransientError
@@ -29,6 +31,7 @@ from rag.store.statistics import refresh_statistics
 BATCH = 128
 # what is parsed is kept after so long at the latest: a crash loses no more than that
 KEEP_S = 1.0
+_PAGE_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,28 @@ def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
 def _parse_waiting(
     shop: Workshop, terms: Terms, build: Build, owner: UUID, report: StageReport
 ) -> None:
-    counts = content.select_one(shop.conn, "stage_counts", build)
-    total = counts["documents"] - counts["parsed"]
-    done = 0
-    for rows in _pages(shop, build):
-        for tasks in _claimed_batches(shop, owner, rows):
-            done += _parse_batch(shop, terms, build, owner, tasks, report)
-            # or the plan made while the table was empty would read all of it for each page
-            refresh_statistics(shop.conn)
-            shop.progress("parsed_documents", done, total)
+    """First what is new, a page claimed while the one before is parsed; then, one by one, what a
+    worker had in hand before and did not end. So a file that kills its worker spends no other
+    file's attempts."""
+    name = fingerprint("parser", shop.parser.config)
+    ids = content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
+    waiting = [row["version_id"] for row in ids]
+    again: list[Task] = []
+
+    def claimed() -> Iterator[list[Task]]:
+        for some in batched(waiting, BATCH):
+            rows = content.select(shop.conn, "unparsed", build, fingerprint=name, ids=list(some))
+            for page in _pages(rows):
+                tasks = _claim(shop, owner, page)
+                suspects = [task for task in tasks if task.attempts > 1]
+                _refund(shop, owner, suspects)
+                again.extend(suspects)
+                yield [task for task in tasks if task.attempts == 1]
+
+    parsing = _Parsing(shop, terms, build, owner, report, len(waiting))
+    parsing.parse(claimed())
+    for task in again:
+        parsing.parse(iter([_claim(shop, owner, task.rows)]))
 
 
 def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
@@ -79,26 +95,18 @@ def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
     report.add("up_to_date", counts["parsed"])
 
 
-def _pages(shop: Workshop, build: Build) -> Iterator[list[Row]]:
-    name = fingerprint("parser", shop.parser.config)
-    waiting = content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
-    for ids in batched([row["version_id"] for row in waiting], BATCH):
-        rows = content.select(shop.conn, "unparsed", build, fingerprint=name, ids=list(ids))
-        if rows:
-            yield rows
-
-
-def _claimed_batches(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> Iterator[list[Task]]:
-    """What nobody else works on: together what is new, then one by one what a worker had in hand
-    before and did not end. So a file that kills its worker spends no other file's attempts."""
-    tasks = _claim(shop, owner, rows)
-    again = [task for task in tasks if task.attempts > 1]
-    ids = [row["version_id"] for task in again for row in task.rows]
-    if ids:
-        ledger.release(shop.conn, "parse", owner, ids, refund=True)
-    yield [task for task in tasks if task.attempts == 1]
-    for task in again:
-        yield _claim(shop, owner, task.rows)
+def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows whose files lie on the disk at one time."""
+    page: list[Row] = []
+    held = 0
+    for row in rows:
+        page.append(row)
+        held += row["size_bytes"] or 0
+        if held >= _PAGE_BYTES:
+            yield page
+            page, held = [], 0
+    if page:
+        yield page
 
 
 def _claim(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> list[Task]:
@@ -115,72 +123,109 @@ def _claim(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> list[Task]:
     ]
 
 
-def _parse_batch(
-    shop: Workshop,
-    terms: Terms,
-    build: Build,
-    owner: UUID,
-    tasks: Sequence[Task],
-    report: StageReport,
-) -> int:
-    by_key = dict(enumerate(tasks))
-    open_keys = set(by_key)
-
-    def keep(outcomes: Sequence[ParseOutcome]) -> None:
-        _keep(shop, build, owner, [(by_key[outcome.key], outcome) for outcome in outcomes], report)
-        open_keys.difference_update(outcome.key for outcome in outcomes)
-
-    try:
-        _keep_while_parsing(_outcomes(shop, terms, by_key), keep)
-    finally:
-        # whatever ended the batch early was no document's fault
-        ids = [row["version_id"] for key in open_keys for row in by_key[key].rows]
-        if ids:
-            ledger.release(shop.conn, "parse", owner, ids, refund=True)
-    return sum(len(task.rows) for task in tasks)
+def _refund(shop: Workshop, owner: UUID, tasks: Iterable[Task]) -> None:
+    """Give claims back as if they had never been made."""
+    ids = [row["version_id"] for task in tasks for row in task.rows]
+    if ids:
+        ledger.release(shop.conn, "parse", owner, ids, refund=True)
 
 
-def _keep_while_parsing(
-    outcomes: Iterable[ParseOutcome], keep: Callable[[Sequence[ParseOutcome]], None]
-) -> None:
-    """The database takes one batch while the next is parsed."""
-    with ThreadPoolExecutor(1, thread_name_prefix="database") as database:
+@dataclass(slots=True)
+class _Parsing:
+    """The way of files from the claim through the parser to the database. One other thread has the
+    connection: it claims and fetches a page, and keeps what is parsed, while others are parsed."""
+
+    shop: Workshop
+    terms: Terms
+    build: Build
+    owner: UUID
+    report: StageReport
+    total: int
+    _tasks: dict[int, Task] = field(default_factory=dict)  # claimed and not kept, by key
+    _paths: dict[int, Path] = field(default_factory=dict)  # their files, until they are parsed
+    _keys: Iterator[int] = field(default_factory=itertools.count)
+    _done: int = 0
+
+    def parse(self, claimed: Iterator[list[Task]]) -> None:
+        """Parse and keep all that is claimed."""
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="database") as database:
+                self._keep_while_parsing(database, claimed)
+        finally:
+            for path in self._paths.values():
+                self.shop.spool.drop(path)
+            self._paths.clear()
+            # whatever ended the work early was no document's fault
+            _refund(self.shop, self.owner, self._tasks.values())
+            self._tasks.clear()
+
+    def _keep_while_parsing(
+        self, database: ThreadPoolExecutor, claimed: Iterator[list[Task]]
+    ) -> None:
+        outcomes = map(self._parsed, self.shop.parser.parse(self._jobs(database, claimed)))
         keeping: Future[None] | None = None
         for batch in batched_within(outcomes, BATCH, KEEP_S):
-            if keeping is not None:
-                keeping.result()
-            keeping = database.submit(keep, batch)
+            self._wait_for(keeping)
+            keeping = database.submit(self._keep, batch)
+        self._wait_for(keeping)
+
+    def _wait_for(self, keeping: Future[None] | None) -> None:
         if keeping is not None:
             keeping.result()
+            self.shop.progress("parsed_documents", self._done, self.total)
 
+    def _jobs(
+        self, database: ThreadPoolExecutor, claimed: Iterator[list[Task]]
+    ) -> Iterator[ParseJob]:
+        pages = self._fetched(claimed)
+        coming = database.submit(next, pages, None)
+        try:
+            while (page := coming.result()) is not None:
+                coming = database.submit(next, pages, None)
+                yield from page
+        finally:
+            coming.cancel()
 
-def _outcomes(shop: Workshop, terms: Terms, tasks: dict[int, Task]) -> Iterator[ParseOutcome]:
-    """Fetch what the spool lacks, refuse what was tried too often, parse the rest."""
-    jobs: dict[int, ParseJob] = {}
-    failed: list[ParseOutcome] = []
-    try:
-        for key, task in tasks.items():
-            try:
-                _refuse_repeat_killer(shop, task)
-                path = take_content(shop, terms, task.rows[0])
-            except RagError as error:
-                failed.append(ParseOutcome(key, None, error, 0.0))
-                continue
-            job = terms.job(key, path, task.rows[0]["uri"])
-            jobs[key] = replace(job, on_page=partial(shop.on_page, job.name))
-        # the first outcome comes when the connection is no longer needed here: who takes it may
-        # use it from another thread
-        yield from failed
-        for outcome in shop.parser.parse(list(jobs.values())):
-            path = jobs.pop(outcome.key).path
-            if outcome.document is not None and "attachments" in outcome.document.metadata:
-                shop.spool.give_back(path, tasks[outcome.key].content_hash)  # to be unpacked
-            else:
-                shop.spool.drop(path)
-            yield outcome
-    finally:
-        for job in jobs.values():
-            shop.spool.drop(job.path)
+    def _fetched(self, claimed: Iterator[list[Task]]) -> Iterator[list[ParseJob]]:
+        """Fetch what the spool lacks; what can not be had or was tried too often ends here."""
+        for tasks in claimed:
+            page = dict(zip(self._keys, tasks, strict=False))
+            self._tasks |= page
+            jobs: list[ParseJob] = []
+            failed: list[ParseOutcome] = []
+            for key, task in page.items():
+                try:
+                    jobs.append(self._job(key, task))
+                except RagError as error:
+                    failed.append(ParseOutcome(key, None, error, 0.0))
+            if failed:
+                self._keep(failed)
+            yield jobs
+
+    def _job(self, key: int, task: Task) -> ParseJob:
+        _refuse_repeat_killer(self.shop, task)
+        path = self._paths[key] = take_content(self.shop, self.terms, task.rows[0])
+        job = self.terms.job(key, path, task.rows[0]["uri"])
+        return replace(job, on_page=partial(self.shop.on_page, job.name))
+
+    def _parsed(self, outcome: ParseOutcome) -> ParseOutcome:
+        """The outcome, its file put away."""
+        path = self._paths.pop(outcome.key)
+        if outcome.document is not None and "attachments" in outcome.document.metadata:
+            # to be unpacked
+            self.shop.spool.give_back(path, self._tasks[outcome.key].content_hash)
+        else:
+            self.shop.spool.drop(path)
+        return outcome
+
+    def _keep(self, outcomes: Sequence[ParseOutcome]) -> None:
+        ended = [(self._tasks[outcome.key], outcome) for outcome in outcomes]
+        _keep(self.shop, self.build, self.owner, ended, self.report)
+        for outcome in outcomes:
+            del self._tasks[outcome.key]
+        self._done += sum(len(task.rows) for task, _ in ended)
+        # or the plan made while the table was empty would read all of it for each page
+        refresh_statistics(self.shop.conn)
 
 
 def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:

@@ -94,8 +94,7 @@ def unseal(nonce: str, sealed: bytes) -> bytes:
 def document_json(document: ParsedDocument) -> dict[str, object]:
     """A parsed document as JSON values."""
     values = {field.name: getattr(document, field.name) for field in fields(document)}
-    blocks = [block.as_json() for block in document.blocks]
-    return {"document": values | {"blocks": blocks, "metadata": dict(document.metadata)}}
+    return {"document": values | {"metadata": dict(document.metadata)}}
 
 
 def heads_json(heads: Sequence[Head]) -> dict[str, object]:

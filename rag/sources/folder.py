@@ -84,7 +84,9 @@ class FolderSource:
         """Where the file really is, which must be below the root even if links changed."""
         try:
             real = os.path.realpath(path, strict=True)
-            root = os.path.realpath(self._root, strict=True)
+            # where no part of the path is a link, no part of the root is
+            is_plain = real == path and path.startswith(f"{self._root}".rstrip("/") + "/")
+            root = str(self._root) if is_plain else os.path.realpath(self._root, strict=True)
         except OSError as error:
             raise _not_readable(obj, error) from error
         if real != root and not real.startswith(root.rstrip("/") + "/"):
@@ -211,7 +213,8 @@ def _blocks(file: BinaryIO, obj: SourceObject) -> Iterator[bytes]:
     if 0 <= age_ns < _TICK_NS:
         time.sleep((_TICK_NS - age_ns) / 1e9)
     try:
-        while block := file.read(BLOCK_BYTES):
+        # no more than there is: to get room for a whole block costs more than to read a small file
+        while block := file.read(min(BLOCK_BYTES, obj.size_bytes + 1)):
             yield block
     except OSError as error:
         raise _not_readable(obj, error) from error

@@ -65,13 +65,14 @@ def insert_parsed(
 ) -> None:
     """Keep parsed documents by their content; a repeat changes nothing, and what no document has
     any more (it was erased meanwhile) is not kept."""
+    if not documents:
+        return
     shared = {"namespace_id": build.namespace_id, "parser_id": build.parser_id, "run_id": run_id}
-    with conn.transaction(), conn.cursor() as cursor:
+    rows = [_parsed_columns(parsed) for parsed in documents]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    with conn.transaction():
         conn.execute(statements("content")["lock_namespace"], shared)
-        cursor.executemany(
-            statements("content")["insert_parsed"],
-            [{**shared, **_parsed_columns(parsed)} for parsed in documents],
-        )
+        conn.execute(statements("content")["insert_parsed"], {**shared, **columns})
 
 
 def _parsed_columns(parsed: ParsedContent) -> dict[str, object]:
@@ -79,7 +80,7 @@ def _parsed_columns(parsed: ParsedContent) -> dict[str, object]:
     return {
         "content_hash": parsed.content_hash,
         "text": document.text,
-        "blocks": Jsonb([block.as_json() for block in document.blocks]),
+        "blocks": Jsonb(document.blocks),
         "media_type": document.media_type,
         "page_count": document.page_count,
         "title": document.title,
@@ -87,7 +88,7 @@ def _parsed_columns(parsed: ParsedContent) -> dict[str, object]:
         "language": document.language,
         "source_created_at": document.created_at,
         "is_partial": document.is_partial,
-        "warnings": list(document.warnings),
+        "warnings": Jsonb(list(document.warnings)),
         "suspicion": document.suspicion,
         "parser": document.parser,
         "metadata": Jsonb(dict(document.metadata)),

@@ -190,7 +190,9 @@ def _moved(
         codes.append(np.full(len(inside), number[lexeme]))
     if not kept:
         return []
-    return list(_by_lexeme(np.concatenate(codes), np.concatenate(kept), names))
+    code, entries = np.concatenate(codes), np.concatenate(kept)
+    order = np.lexsort((entries["slot"], code))
+    return list(_by_lexeme(code[order], entries[order], names))
 
 
 def _slot_map(spans: Sequence[tuple[int, int, int]]) -> NDArray[np.int64]:
@@ -225,13 +227,11 @@ def _index(conn: Connection, language: str, worded: Worded) -> Indexed:
 def _by_lexeme(
     codes: NDArray[np.int64], entries: NDArray[np.void], names: Sequence[str]
 ) -> Iterator[tuple[str, bytes]]:
-    """The postings of each lexeme, rows in order."""
-    order = np.lexsort((entries["slot"], codes))
-    codes, packed = codes[order], entries[order].tobytes()
-    found, starts = np.unique(codes, return_index=True)
-    ends = np.append(starts, len(codes))[1:].tolist()
-    size = ENTRY.itemsize
-    for code, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True):
+    """The postings of each lexeme; they are sorted by lexeme and slot."""
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    ends = np.append(starts[1:], len(codes))[: len(starts)].tolist()
+    size, packed = ENTRY.itemsize, entries.tobytes()
+    for code, start, end in zip(codes[starts].tolist(), starts.tolist(), ends, strict=True):
         yield names[code], packed[start * size : end * size]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -68,12 +67,12 @@ def _without_second(passages: tuple[Passage, ...]) -> list[Passage]:
 
 def _shifted(passages: tuple[Passage, ...]) -> list[Passage]:
     chunk, context = passages[0]
-    return [Passage(dataclasses.replace(chunk, end=chunk.end - 1), context), *passages[1:]]
+    return [Passage(chunk._replace(end=chunk.end - 1), context), *passages[1:]]
 
 
 def _wrong_path(passages: tuple[Passage, ...]) -> list[Passage]:
     chunk, context = passages[0]
-    return [Passage(dataclasses.replace(chunk, headings=("Other",)), context), *passages[1:]]
+    return [Passage(chunk._replace(headings=("Other",)), context), *passages[1:]]
 
 
 def _too_long(passages: tuple[Passage, ...]) -> list[Passage]:

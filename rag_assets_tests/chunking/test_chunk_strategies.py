@@ -269,8 +269,8 @@ class _LargeWindow:
     def __init__(self) -> None:
         self.config = {"tokenizer": "words"}
 
-    def spans(self, texts: list[str]) -> list[list[tuple[int, int]]]:
-        return [[word.span() for word in re.finditer(r"\S+", text)] for text in texts]
+    def starts(self, texts: list[str]) -> list[list[int]]:
+        return [[word.start() for word in re.finditer(r"\S+", text)] for text in texts]
 
     def count(self, texts: list[str]) -> list[int]:
         return [len(text.split()) for text in texts]

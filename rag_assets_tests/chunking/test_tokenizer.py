@@ -10,7 +10,7 @@ from rag.embed.tokenizer import ModelTokenizer, bundled_model_folder
 from rag.errors import ConfigurationError
 
 
-def test_spans_and_counts_agree_in_every_script(tokenizer: ModelTokenizer) -> None:
+def test_starts_and_counts_agree_in_every_script(tokenizer: ModelTokenizer) -> None:
     texts = [
         "Hello wörld.",
         "你好世界",
@@ -20,12 +20,12 @@ def test_spans_and_counts_agree_in_every_script(tokenizer: ModelTokenizer) -> No
         "\ud800 lone",
         "[SEP] x",
     ]
-    places = zip(texts, tokenizer.count(texts), tokenizer.spans(texts), strict=True)
-    for text, count, spans in places:
-        assert [spans] == tokenizer.spans([text])
-        assert len(spans) == count
-        assert all(0 <= start <= end <= len(text) for start, end in spans)
-        assert spans == sorted(spans)
+    places = zip(texts, tokenizer.count(texts), tokenizer.starts(texts), strict=True)
+    for text, count, starts in places:
+        assert [starts] == tokenizer.starts([text])
+        assert len(starts) == count
+        assert all(0 <= start <= len(text) for start in starts)
+        assert starts == sorted(starts)
 
 
 def test_long_texts_are_neither_cut_nor_padded(tokenizer: ModelTokenizer) -> None:

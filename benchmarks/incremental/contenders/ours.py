@@ -44,13 +44,13 @@ class FreeTokenizer:
     max_tokens = 256
     config: dict[str, object] = {"tokenizer": "words"}  # noqa: RUF012 - read only
 
-    def spans(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        return [self._spans(text) for text in texts]
+    def starts(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self._starts(text) for text in texts]
 
-    def _spans(self, text: str) -> list[tuple[int, int]]:
-        is_inside = np.frombuffer(f" {text} ".encode("ascii"), np.uint8) > ord(" ")
-        borders = np.flatnonzero(is_inside[1:] != is_inside[:-1]).tolist()
-        return list(zip(borders[::2], borders[1::2], strict=True))
+    def _starts(self, text: str) -> list[int]:
+        is_inside = np.frombuffer(f" {text}".encode("ascii"), np.uint8) > ord(" ")
+        found: list[int] = np.flatnonzero(is_inside[1:] & ~is_inside[:-1]).tolist()
+        return found
 
     def count(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) for text in texts]

@@ -46,7 +46,7 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
 order by document_version.id
 
 -- name: insert_parsed
--- Keep parsed text by content, if a document of the namespace has that content; a repeat changes
+-- Keep parsed texts by content, those that a document of the namespace has; a repeat changes
 -- nothing.
 insert into parsed (
     namespace_id, parser_id, content_hash, text, blocks, media_type, page_count, title, author,
@@ -54,15 +54,25 @@ insert into parsed (
     seconds, run_id
 )
 select
-    %(namespace_id)s, %(parser_id)s, %(content_hash)s, %(text)s, %(blocks)s::jsonb, %(media_type)s,
-    %(page_count)s::int, %(title)s, %(author)s, %(language)s, %(source_created_at)s,
-    %(is_partial)s, %(warnings)s::text[], %(suspicion)s, %(parser)s, %(metadata)s::jsonb,
-    %(word_count)s, %(seconds)s, %(run_id)s
+    %(namespace_id)s, %(parser_id)s, item.content_hash, item.text, item.blocks, item.media_type,
+    item.page_count, item.title, item.author, item.language, item.source_created_at,
+    item.is_partial, array(select jsonb_array_elements_text(item.warnings)), item.suspicion,
+    item.parser, item.metadata, item.word_count, item.seconds, %(run_id)s
+from unnest(
+    %(content_hash)b::bytea[], %(text)b::text[], %(blocks)b::jsonb[], %(media_type)b::text[],
+    %(page_count)b::int[], %(title)b::text[], %(author)b::text[], %(language)b::text[],
+    %(source_created_at)b::text[], %(is_partial)b::boolean[], %(warnings)b::jsonb[],
+    %(suspicion)b::float8[], %(parser)b::text[], %(metadata)b::jsonb[], %(word_count)b::int[],
+    %(seconds)b::float8[]
+) as item (
+    content_hash, text, blocks, media_type, page_count, title, author, language,
+    source_created_at, is_partial, warnings, suspicion, parser, metadata, word_count, seconds
+)
 where exists (
     select from document_version
     join document on document.id = document_version.document_id
     join collection on collection.id = document.collection_id
-    where document_version.content_hash = %(content_hash)s
+    where document_version.content_hash = item.content_hash
         and collection.namespace_id = %(namespace_id)s)
 on conflict do nothing
 
@@ -210,7 +220,7 @@ select distinct chunk.embedded_hash
 from chunk
 join chunk_set on chunk_set.id = chunk.chunk_set_id
 join parsed on parsed.id = chunk_set.parsed_id
-where chunk.embedded_hash = any(%(hashes)s) and parsed.namespace_id = %(namespace_id)s
+where chunk.embedded_hash = any(%(hashes)b::bytea[]) and parsed.namespace_id = %(namespace_id)s
     and not exists (
         select from embedding
         where embedding.namespace_id = %(namespace_id)s and embedding.model_id = %(model_id)s

@@ -106,7 +106,7 @@ where source_id = %(source_id)s and shard = any(%(shards)s) and deleted_at is nu
 -- Make or revive the manifest rows of one batch; the look itself is recorded later.
 insert into document (collection_id, source_id, shard, uri)
 select %(collection_id)s, %(source_id)s, %(shard)s, item.uri
-from unnest(%(uris)s::text[]) as item (uri)
+from unnest(%(uris)b::text[]) as item (uri)
 on conflict (source_id, uri) do update
     set deleted_at = null, missing_since = null, parent_id = null
 returning id, uri
@@ -119,8 +119,8 @@ select
     document.id, item.content_hash, item.etag, item.object_version, item.size_bytes,
     item.modified_at, %(run_id)s
 from unnest(
-    %(uris)s::text[], %(hashes)s::bytea[], %(etags)s::text[], %(object_versions)s::text[],
-    %(sizes)s::bigint[], %(modified)s::timestamptz[]
+    %(uris)b::text[], %(hashes)b::bytea[], %(etags)b::text[], %(object_versions)b::text[],
+    %(sizes)s::bigint[], %(modified)b::timestamptz[]
 ) as item (uri, content_hash, etag, object_version, size_bytes, modified_at)
 join document on document.source_id = %(source_id)s and document.uri = item.uri
 left join document_version as current on current.id = document.version_id
@@ -136,8 +136,8 @@ update document set
         select max(document_version.id) from document_version
         where document_version.document_id = document.id)
 from unnest(
-    %(uris)s::text[], %(etags)s::text[], %(object_versions)s::text[], %(sizes)s::bigint[],
-    %(modified)s::timestamptz[]
+    %(uris)b::text[], %(etags)b::text[], %(object_versions)b::text[], %(sizes)s::bigint[],
+    %(modified)b::timestamptz[]
 ) as item (uri, etag, object_version, size_bytes, modified_at)
 where document.source_id = %(source_id)s and document.uri = item.uri
 
@@ -185,10 +185,10 @@ where source_id = %(source_id)s and uri = %(uri)s and id <> %(id)s
 -- Of these names, those looked at, deleted or erased after a listing began: the listing's word on
 -- them is out of date (the compare of compare-and-set, under the shard's lock).
 select document.uri from document
-where document.source_id = %(source_id)s and document.uri = any(%(uris)s)
+where document.source_id = %(source_id)s and document.uri = any(%(uris)b::text[])
     and greatest(document.looked_at, document.deleted_at) > %(listed_at)s
 union
-select item.uri from unnest(%(uris)s::text[]) as item (uri)
+select item.uri from unnest(%(uris)b::text[]) as item (uri)
 join erasure on erasure.collection_id = %(collection_id)s
     and erasure.uri_hash = sha256(convert_to(item.uri, 'UTF8'))
 

@@ -8,7 +8,7 @@ with dictionary as (
     order by maptokentype, mapseqno
 ), lexed as (
     select word, ts_lexize(dictionary.name, word) as forms
-    from unnest(%(words)s::text[]) as word
+    from unnest(%(words)b::text[]) as word
     join dictionary
         on dictionary.maptokentype = case when octet_length(word) = length(word) then 1 else 2 end
 )
