@@ -45,7 +45,7 @@ class ParseLimits:
     temporary_bytes: int = 512 * MIB
     attachments: int = 200
     open_files: int = 256
-    recycle_after: int = 5000
+    recycle_after: int = 2000
     recycle_rss_bytes: int = 1 * GIB
     allow_macros: bool = False
 
