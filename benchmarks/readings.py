@@ -186,6 +186,16 @@ def busy_share() -> Reading | None:
     return Reading(median(shares), f"{said}which used {median(used):.0%} of {cores} cores")
 
 
+def edit_real() -> Reading | None:
+    """1 % edited beside the first load, both with the real model."""
+    cold = _loads("ours", "cold", "seconds", of=BULK_LARGE)
+    edited = _loads("ours", "edit 1 %", "seconds", of=BULK_LARGE)
+    if not edited:
+        return None
+    shares = [one / whole for one, whole in zip(edited, cold, strict=True)]
+    return Reading(median(shares), f"{spread(shares, form='.2%')} of the seconds")
+
+
 def no_op() -> Reading | None:
     engine, limits = _Engine(LARGE), kept("limits")
     ours = engine.of("ours", "no-op")

@@ -29,7 +29,7 @@ from rag.store.ledger import Failure
 from rag.store.statistics import refresh_statistics
 
 BATCH = 128
-# what is parsed is kept after so long at the latest: a crash loses no more than that
+# what is parsed is kept after so long, or once the next page is fetched: a crash loses no more
 KEEP_S = 1.0
 _PAGE_BYTES = 256 * 1024**2
 

@@ -18,6 +18,4 @@ def refresh_statistics(conn: Connection) -> None:
     rows = conn.execute(statements("statistics")["stale_tables"]).fetchall()
     if rows:
         tables = sql.SQL(", ").join(sql.Identifier(row["name"]) for row in rows)
-        with conn.transaction():
-            conn.execute(statements("statistics")["roughly"])
-            conn.execute(sql.SQL("analyze {}").format(tables))
+        conn.execute(sql.SQL("analyze {}").format(tables))

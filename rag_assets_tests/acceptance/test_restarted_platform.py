@@ -85,12 +85,13 @@ def test_a_notice_in_flight_when_the_daemon_is_killed_comes_once_more_under_its_
     restarted: Restarted,
 ) -> None:
     web, key = restarted.web, "check:search_index:freshness:acme/told"
-    assert eventually(lambda: len(web.came) == 1, STEP_S)
-    assert web.events() == [("opened", key)]
+    assert eventually(lambda: bool(web.came), STEP_S)
+    assert web.events()[0] == ("opened", key)
     assert web.came[0][2] == restarted.in_flight
 
+    # a run that the incident asked for before the daemon was killed may have ended it already
     (restarted.files / "told" / "report-0.md").write_text("# Anew\n\nThe lift runs again.\n")
-    assert eventually(lambda: len(web.came) == 2, STEP_S)
+    assert eventually(lambda: len(web.came) > 1, STEP_S), web.events()
     assert web.events() == [("opened", key), ("recovered", key)]
 
     # a relapse within the cool-down is the same incident: it is kept, and not told

@@ -9,8 +9,3 @@ select pg_stat_force_next_flush()
 select relname as name from pg_stat_user_tables
 where schemaname = current_schema() and n_mod_since_analyze > 100 + 0.5 * n_live_tup
 order by 1
-
--- name: roughly
--- For this transaction: 3,000 rows of a table are looked at and not 30,000. How many rows there are
--- is what plans turn on here; autovacuum looks closer later.
-select set_config('default_statistics_target', '10', true)
