@@ -100,8 +100,13 @@ class Finder:
             with reading(request.name.namespace) as conn:
                 outline = outline_of(conn, request.name, self.memory)
         generation = outline.generation_id or 0
-        if generation not in vectors:
-            vectors[generation] = self.embedders.of(outline.recipe).embed_query(request.query)
+        if generation in vectors:
+            return
+        vector = self.memory.vector(request.name, generation, request.query)
+        if vector is None:
+            vector = self.embedders.of(outline.recipe).embed_query(request.query)
+            self.memory.keep_vector(request.name, generation, request.query, vector)
+        vectors[generation] = vector
 
 
 def search_live(

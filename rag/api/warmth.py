@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,7 +13,6 @@ from rag.errors import RagError, UnavailableError
 from rag.ports import Embedder
 
 _LOG = logging.getLogger("rag.api")
-_REMEMBERED = 2000  # questions: 3 MB of vectors of 384 dimensions
 
 
 class WarmEmbedder:
@@ -24,8 +22,6 @@ class WarmEmbedder:
         self._load = load
         self._embedder: Embedder | None = None
         self._error: RagError | None = None
-        self._questions: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Begin to load; returns at once."""
@@ -49,18 +45,8 @@ class WarmEmbedder:
         return self._error.code if self._error else None
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The unit vector of a question; those asked last are remembered."""
-        with self._lock:
-            known = self._questions.get(text)
-            if known is not None:
-                self._questions.move_to_end(text)
-                return known
-        vector = self._ready().embed_query(text)
-        with self._lock:
-            self._questions[text] = vector
-            while len(self._questions) > _REMEMBERED:
-                self._questions.popitem(last=False)
-        return vector
+        """The unit vector of a question."""
+        return self._ready().embed_query(text)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """The unit vectors of passages."""

@@ -14,7 +14,10 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rag.model import CollectionName
 from rag.ranking import Gains, Layout, Segment
@@ -22,9 +25,11 @@ from rag.ranking import Gains, Layout, Segment
 _OUTLINES = 1000
 _WORDS = 100_000
 _POSTING_BYTES = 128 << 20
+_VECTOR_BYTES = 16 << 20
 _OVERHEAD = 300  # what Python takes for a remembered posting beside its bytes
 _SPAN = re.compile(r"\[(\d+),(\d+)\)")
 
+Vector: TypeAlias = NDArray[np.float32]
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
@@ -111,6 +116,7 @@ class Memory:
         self._lexemes: Latest[tuple[str, str], str] = Latest(_WORDS)
         self._postings: Latest[tuple[int, str], bytes] = Latest(posting_bytes // 2)
         self._gains: Latest[tuple[Layout, str], Gains] = Latest(posting_bytes // 2)
+        self._vectors: Latest[tuple[CollectionName, int, str], Vector] = Latest(_VECTOR_BYTES)
         self._lock = Lock()
 
     def outline(self, name: CollectionName) -> Outline | None:
@@ -165,3 +171,18 @@ class Memory:
             for lexeme, found in gains.items():
                 weight = found.slots.nbytes + found.scores.nbytes + _OVERHEAD
                 self._gains.put((layout, lexeme), found, weight)
+
+    def vector(self, name: CollectionName, generation_id: int, question: str) -> Vector | None:
+        """The vector that a question of that collection had under the generation's model. None of
+        another collection's: how fast an answer comes tells nobody what others asked theirs."""
+        with self._lock:
+            return self._vectors.get((name, generation_id, question))
+
+    def keep_vector(
+        self, name: CollectionName, generation_id: int, question: str, vector: Vector
+    ) -> None:
+        """Remember the vector of a question."""
+        vector.setflags(write=False)
+        weight = vector.nbytes + 4 * len(question) + _OVERHEAD
+        with self._lock:
+            self._vectors.put((name, generation_id, question), vector, weight)

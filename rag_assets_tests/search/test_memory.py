@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from rag.asking import Embedders, Finder, on
+from rag.model import CollectionName
 from rag.search import SearchRequest, SearchResult, found_by, look
+from rag.settings import Settings
 from rag.store import access, lookup
 from rag.store.memory import Latest, Memory
 from rag_assets_tests.ingest.harness import Harness
@@ -58,6 +61,37 @@ def test_words_asked_before_are_not_read_again(harness: Harness, reads: list[obj
     assert [hit.text for hit in again.hits] == [hit.text for hit in first.hits]
     remembered(harness, memory, "rope inspected")
     assert len(reads) == 3  # the new word only, and no outline
+
+
+@pytest.mark.slow
+def test_a_question_asked_before_is_not_embedded_again(harness: Harness) -> None:
+    other = Harness(
+        harness.conn, harness.database_url, harness.folder, CollectionName("beta", "docs"),
+        embedder=harness.embedder,
+    )  # fmt: skip
+    for each in (harness, other):
+        each.source.put("rope.txt", b"The rope is inspected. The pump is not.")
+        each.run()
+    finder = Finder(Embedders(Settings(), lambda settings: harness.embedder))
+
+    def embedded(name: CollectionName, query: str) -> int:
+        """How many texts were embedded for the answer, which is what it is without a memory."""
+        made = replace(request(harness, query), name=name, vector=None)
+        before = harness.embedder.texts_embedded
+        found = finder.find(on(harness.conn), made).result
+        count = harness.embedder.texts_embedded - before
+        assert (
+            found.hits == found_by(harness.conn, replace(request(harness, query), name=name)).hits
+        )
+        return count
+
+    assert embedded(harness.name, "rope") == 1
+    assert embedded(harness.name, "rope") == 0
+    assert embedded(harness.name, "pump") == 1
+    assert embedded(other.name, "rope") == 1  # another tenant's question tells nothing
+    harness.settings["chunk_size"] = 16
+    harness.run()  # another generation may have another model
+    assert embedded(harness.name, "rope") == 1
 
 
 @pytest.mark.slow
