@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from rag_assets_tests.answer.loopback import Loopback
 from rag_assets_tests.api.answering import fill, logged, post
 from rag_assets_tests.api.conftest import MakeApi
+from rag_assets_tests.stack.processes import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -93,12 +95,14 @@ def test_a_database_that_goes_away_under_load_is_a_503_never_an_empty_answer(
     without_model = fill(make_api(requests_per_minute=0))
     name = without_model.conn.info.dbname
     is_over = threading.Event()
+    answers: list[httpx.Response] = []
 
-    def keep_asking() -> list[httpx.Response]:
-        answers = []
+    def keep_asking() -> None:
         while not is_over.is_set():
             answers.append(post(without_model))
-        return answers
+
+    def failed_since(count: int) -> bool:
+        return any(answer.status_code == 503 for answer in answers[count:])
 
     with psycopg.connect(postgres_server, autocommit=True) as admin, ThreadPoolExecutor(3) as pool:
 
@@ -109,19 +113,21 @@ def test_a_database_that_goes_away_under_load_is_a_503_never_an_empty_answer(
         try:
             time.sleep(0.5)
             for _ in range(2):  # the server goes and comes back
+                count = len(answers)
                 admit(False)
                 admin.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
                     " where application_name = 'rag-api' and datname = %s",
                     [name],
                 )
-                time.sleep(1.0)
+                assert eventually(partial(failed_since, count), 30)
                 admit(True)
                 time.sleep(1.0)
         finally:
             admit(True)
             is_over.set()
-        answers = [answer for each in asking for answer in each.result()]
+        for each in asking:
+            each.result()
 
     seen = {(answer.status_code, answer.json().get("code")) for answer in answers}
     assert seen == {(200, None), (503, "database_unavailable")}  # both, and nothing else
