@@ -18,6 +18,8 @@ from rag.store.database import connect
 from rag_assets_tests.fakes import FakeParser
 from rag_assets_tests.ingest.harness import Harness
 
+pytestmark = pytest.mark.slow
+
 FILES = 8
 
 
