@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+from rag.batches import batched_by
 from rag.chunking.context import BLANK_LINE, SEPARATOR, Contexts, Prefix, prefix_parts
 from rag.chunking.outline import Outline, outline
 from rag.chunking.packing import Limits, Packer
@@ -26,7 +27,7 @@ Strategy = Literal["tokens", "recursive_chars", "heading_words", "docling_hybrid
 CHUNKER_VERSION = 1
 SPECIAL_TOKENS = 2
 _SMALLEST = 16
-_TOGETHER = 200_000  # characters
+_TOGETHER = 200_000  # characters: the places of their tokens take more memory than they
 
 _DEFAULTS: dict[Strategy, tuple[int, int]] = {
     "tokens": (256, 50),
@@ -117,24 +118,14 @@ def cut_all(
 
     Raises ConfigurationError (code `chunk_too_large`)."""
     check_window(config, tokenizer)
-    for group in _groups(documents):
+    for group in batched_by(documents, _characters, _TOGETHER):
         starts = tokenizer.starts([document.text for document in group])
         for document, own in zip(group, starts, strict=True):
             yield _cut(document, own, config, tokenizer)
 
 
-def _groups(documents: Iterable[ParsedDocument]) -> Iterator[list[ParsedDocument]]:
-    """Documents of some text together: a token's place takes more memory than its characters."""
-    group: list[ParsedDocument] = []
-    characters = 0
-    for document in documents:
-        group.append(document)
-        characters += len(document.text)
-        if characters >= _TOGETHER:
-            yield group
-            group, characters = [], 0
-    if group:
-        yield group
+def _characters(document: ParsedDocument) -> int:
+    return len(document.text)
 
 
 def _cut(

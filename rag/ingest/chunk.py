@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rag.batches import batched, overlapped
 from rag.chunking.chunker import Passage, cut_all
 from rag.chunking.context import BLANK_LINE
 from rag.fingerprint import digest
-from rag.ingest.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, preview, recorded_stage
 from rag.model import Shard
 from rag.store import content

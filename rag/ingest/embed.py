@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.batches import batched, overlapped
 from rag.fingerprint import fingerprint
-from rag.ingest.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
 from rag.store import content

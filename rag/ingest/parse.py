@@ -9,13 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from uuid import UUID, uuid4
 
+from rag.batches import batched, batched_by, batched_within
 from rag.errors import PoisonError, RagError, TransientError
 from rag.fingerprint import fingerprint
 from rag.ingest.attachments import unpack_attachments
-from rag.ingest.batches import batched, batched_within
 from rag.ingest.contents import take_content
 from rag.ingest.retry import retry_in
 from rag.ingest.terms import Terms, terms_of
@@ -31,7 +32,7 @@ from rag.store.statistics import refresh_statistics
 BATCH = 128
 # what is parsed is kept after so long, or once the next page is fetched: a crash loses no more
 KEEP_S = 1.0
-_PAGE_BYTES = 256 * 1024**2
+_PAGE_BYTES = 256 * 1024**2  # of the files that lie on the disk together
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +70,27 @@ def _parse_waiting(
     worker had in hand before and did not end. So a file that kills its worker spends no other
     file's attempts."""
     name = fingerprint("parser", shop.parser.config)
-    ids = content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
-    waiting = [row["version_id"] for row in ids]
+    found = content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
+    waiting = [row["version_ids"] for row in found]
+    if not waiting:
+        return  # a parser may have a cluster to join
     again: list[Task] = []
 
     def claimed() -> Iterator[list[Task]]:
         for some in batched(waiting, BATCH):
-            rows = content.select(shop.conn, "unparsed", build, fingerprint=name, ids=list(some))
-            for page in _pages(rows):
+            ids = list(itertools.chain.from_iterable(some))
+            rows = content.select(shop.conn, "unparsed", build, fingerprint=name, ids=ids)
+            for page in batched_by(_contents(rows), _size, _PAGE_BYTES):
                 tasks = _claim(shop, owner, page)
                 suspects = [task for task in tasks if task.attempts > 1]
                 _refund(shop, owner, suspects)
                 again.extend(suspects)
                 yield [task for task in tasks if task.attempts == 1]
 
-    parsing = _Parsing(shop, terms, build, owner, report, len(waiting))
+    parsing = _Parsing(shop, terms, build, owner, report, sum(map(len, waiting)))
     parsing.parse(claimed())
     for task in again:
-        parsing.parse(iter([_claim(shop, owner, task.rows)]))
+        parsing.parse(iter([_claim(shop, owner, [task.rows])]))
 
 
 def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
@@ -95,32 +99,26 @@ def _add_totals(shop: Workshop, build: Build, report: StageReport) -> None:
     report.add("up_to_date", counts["parsed"])
 
 
-def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows whose files lie on the disk at one time."""
-    page: list[Row] = []
-    held = 0
-    for row in rows:
-        page.append(row)
-        held += row["size_bytes"] or 0
-        if held >= _PAGE_BYTES:
-            yield page
-            page, held = [], 0
-    if page:
-        yield page
+def _contents(rows: Iterable[Row]) -> Iterator[tuple[Row, ...]]:
+    """The versions of each content, which come one after the other."""
+    return (tuple(group) for _, group in itertools.groupby(rows, itemgetter("content_hash")))
 
 
-def _claim(shop: Workshop, owner: UUID, rows: Sequence[Row]) -> list[Task]:
-    """One task per content among the rows nobody else works on."""
-    ids = [row["version_id"] for row in rows]
+def _size(versions: Sequence[Row]) -> int:
+    return versions[0]["size_bytes"] or 0
+
+
+def _claim(shop: Workshop, owner: UUID, contents: Sequence[Sequence[Row]]) -> list[Task]:
+    """One task per content, of the versions nobody else works on."""
+    ids = [row["version_id"] for versions in contents for row in versions]
     claimed = ledger.claim(shop.conn, "parse", owner, ids, shop.settings.lease_s)
-    by_content: dict[bytes, list[Row]] = {}
-    for row in rows:
-        if row["version_id"] in claimed:
-            by_content.setdefault(bytes(row["content_hash"]), []).append(row)
-    return [
-        Task(hashed, tuple(group), max(claimed[row["version_id"]] for row in group))
-        for hashed, group in by_content.items()
-    ]
+    tasks: list[Task] = []
+    for versions in contents:
+        own = tuple(row for row in versions if row["version_id"] in claimed)
+        if own:
+            attempts = max(claimed[row["version_id"]] for row in own)
+            tasks.append(Task(bytes(own[0]["content_hash"]), own, attempts))
+    return tasks
 
 
 def _refund(shop: Workshop, owner: UUID, tasks: Iterable[Task]) -> None:
@@ -165,14 +163,16 @@ class _Parsing:
         outcomes = map(self._parsed, self.shop.parser.parse(self._jobs(database, claimed)))
         keeping: Future[None] | None = None
         for batch in batched_within(outcomes, BATCH, KEEP_S):
-            self._wait_for(keeping)
+            if keeping is not None:
+                keeping.result()
+                self._tell()
             keeping = database.submit(self._keep, batch)
-        self._wait_for(keeping)
-
-    def _wait_for(self, keeping: Future[None] | None) -> None:
         if keeping is not None:
             keeping.result()
-            self.shop.progress("parsed_documents", self._done, self.total)
+        self._tell()  # of those too that could not be fetched
+
+    def _tell(self) -> None:
+        self.shop.progress("parsed_documents", self._done, self.total)
 
     def _jobs(
         self, database: ThreadPoolExecutor, claimed: Iterator[list[Task]]
@@ -220,12 +220,34 @@ class _Parsing:
 
     def _keep(self, outcomes: Sequence[ParseOutcome]) -> None:
         ended = [(self._tasks[outcome.key], outcome) for outcome in outcomes]
-        _keep(self.shop, self.build, self.owner, ended, self.report)
+        self._write(ended)
         for outcome in outcomes:
             del self._tasks[outcome.key]
         self._done += sum(len(task.rows) for task, _ in ended)
+        documents = [outcome.document for outcome in outcomes if outcome.document is not None]
+        self.report.add("parsed", len(documents))
+        self.report.add("partial", sum(document.is_partial for document in documents))
+        self.report.add("pages", sum(document.page_count or 0 for document in documents))
+        self.report.add("words", sum(document.word_count for document in documents))
         # or the plan made while the table was empty would read all of it for each page
         refresh_statistics(self.shop.conn)
+
+    def _write(self, outcomes: Sequence[tuple[Task, ParseOutcome]]) -> None:
+        conn = self.shop.conn
+        parsed = [
+            ParsedContent(task.content_hash, outcome.document, outcome.seconds)
+            for task, outcome in outcomes
+            if outcome.document is not None
+        ]
+        with conn.transaction():
+            content.insert_parsed(conn, self.build, parsed, self.shop.run_id)
+            for task, outcome in outcomes:
+                if outcome.error is not None:
+                    _file_failures(self.shop, task, outcome.error)
+            ended = _version_ids(o for o in outcomes if not isinstance(o[1].error, TransientError))
+            again = _version_ids(o for o in outcomes if isinstance(o[1].error, TransientError))
+            ledger.complete(conn, "parse", ended)
+            ledger.release(conn, "parse", self.owner, again, refund=False)
 
 
 def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
@@ -235,33 +257,6 @@ def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
             "again until it changes or `rag retry` asks for it.",
             code="worker_died",
         )
-
-
-def _keep(
-    shop: Workshop,
-    build: Build,
-    owner: UUID,
-    outcomes: Sequence[tuple[Task, ParseOutcome]],
-    report: StageReport,
-) -> None:
-    parsed = [
-        ParsedContent(task.content_hash, outcome.document, outcome.seconds)
-        for task, outcome in outcomes
-        if outcome.document is not None
-    ]
-    with shop.conn.transaction():
-        content.insert_parsed(shop.conn, build, parsed, shop.run_id)
-        for task, outcome in outcomes:
-            if outcome.error is not None:
-                _file_failures(shop, task, outcome.error)
-        ended = _version_ids(o for o in outcomes if not isinstance(o[1].error, TransientError))
-        again = _version_ids(o for o in outcomes if isinstance(o[1].error, TransientError))
-        ledger.complete(shop.conn, "parse", ended)
-        ledger.release(shop.conn, "parse", owner, again, refund=False)
-    report.add("parsed", len(parsed))
-    report.add("partial", sum(item.document.is_partial for item in parsed))
-    report.add("pages", sum(item.document.page_count or 0 for item in parsed))
-    report.add("words", sum(item.document.word_count for item in parsed))
 
 
 def _version_ids(outcomes: Iterable[tuple[Task, ParseOutcome]]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rag.ingest.batches import batched, overlapped
+from rag.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
 from rag.recipe import recipe_of

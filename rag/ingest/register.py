@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from rag.batches import batched, overlapped
 from rag.errors import PolicyError, RagError
 from rag.ingest import access_lists
-from rag.ingest.batches import batched, overlapped
 from rag.ingest.reconcile import Plan, look, settle_vanished
 from rag.ingest.retry import retry_in
 from rag.ingest.terms import terms_of

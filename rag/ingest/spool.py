@@ -156,6 +156,5 @@ def sha256_of(path: Path) -> bytes:
     with path.open("rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size <= _SMALL_BYTES:
             return hashlib.sha256(file.read()).digest()
-        return hashlib.file_digest(
-            file, "sha256"
-        ).digest()  # its buffer costs more than a small file
+        # its buffer costs more than a small file
+        return hashlib.file_digest(file, "sha256").digest()

@@ -174,7 +174,8 @@ class Memory:
 
     def vector(self, name: CollectionName, generation_id: int, question: str) -> Vector | None:
         """The vector that a question of that collection had under the generation's model. None of
-        another collection's: how fast an answer comes tells nobody what others asked theirs."""
+        another collection's: an answer that comes fast does not say that another tenant asked the
+        same question."""
         with self._lock:
             return self._vectors.get((name, generation_id, question))
 

@@ -69,6 +69,37 @@ def test_small_files_make_one_page(harness: Harness, monkeypatch: pytest.MonkeyP
     assert most_taken(harness, monkeypatch) == FILES
 
 
+def test_a_content_is_parsed_once_however_many_pages_hold_it(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parse, "_PAGE_BYTES", 1)
+    for n in range(FILES):
+        harness.source.put(f"{n}.txt", b"The same text of the weather on the pass.")
+    counts = harness.run()
+    assert len(harness.parser.parsed) == 1
+    assert counts["parsed_documents"]["up_to_date"] == FILES
+    assert counts["search_index"]["served_documents"] == FILES
+
+
+def test_a_broken_content_fails_each_of_its_documents(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parse, "_PAGE_BYTES", 1)
+    for n in range(FILES):
+        harness.source.put(f"{n}.txt", b"BROKEN")
+    assert harness.run()["parsed_documents"]["failed"] == FILES
+    assert not harness.conn.execute("select from lease").fetchall()
+
+
+def test_where_nothing_waits_no_parser_is_asked(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.source.put("a.txt", b"The lift stands.")
+    harness.run()
+    monkeypatch.delattr(FakeParser, "parse")  # on Ray it would join a cluster
+    assert harness.run()["parsed_documents"]["up_to_date"] == 1
+
+
 class Watching(FakeParser):
     """Notes at each file how often each version was claimed by then."""
 

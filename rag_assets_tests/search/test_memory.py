@@ -80,9 +80,8 @@ def test_a_question_asked_before_is_not_embedded_again(harness: Harness) -> None
         before = harness.embedder.texts_embedded
         found = finder.find(on(harness.conn), made).result
         count = harness.embedder.texts_embedded - before
-        assert (
-            found.hits == found_by(harness.conn, replace(request(harness, query), name=name)).hits
-        )
+        expected = found_by(harness.conn, replace(request(harness, query), name=name))
+        assert found.hits == expected.hits
         return count
 
     assert embedded(harness.name, "rope") == 1

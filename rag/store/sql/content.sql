@@ -1,7 +1,7 @@
 -- name: unparsed_ids
--- Ids of the newest versions of a shard without parsed text under this parser, not barred by a dead
--- letter: asked once, for a look per page would read the whole shard for each page.
-select document_version.id as version_id
+-- Per content, the ids of the newest versions of a shard without parsed text under this parser, not
+-- barred by a dead letter: asked once, for a look per page would read the whole shard for each page.
+select array_agg(document_version.id order by document_version.id) as version_ids
 from document
 join document_version on document_version.id = document.version_id
 where document.collection_id = %(collection_id)s and document.shard = %(shard)s
@@ -17,10 +17,12 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
             and dead_letter.resolved_at is null
             and dead_letter.fingerprint = %(fingerprint)s
             and (dead_letter.next_retry_at is null or dead_letter.next_retry_at > now()))
-order by document_version.id
+group by document_version.content_hash
+order by min(document_version.id)
 
 -- name: unparsed
--- Of these versions, those that are still the newest, unparsed, and not barred by a dead letter.
+-- Of these versions, those that are still the newest, unparsed, and not barred by a dead letter; the
+-- versions of a content come one after the other.
 select document.id as document_id, document_version.id as version_id, document.uri,
     document_version.content_hash, document_version.etag, document_version.object_version,
     document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
@@ -43,7 +45,8 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
             and dead_letter.resolved_at is null
             and dead_letter.fingerprint = %(fingerprint)s
             and (dead_letter.next_retry_at is null or dead_letter.next_retry_at > now()))
-order by document_version.id
+order by min(document_version.id) over (partition by document_version.content_hash),
+    document_version.id
 
 -- name: insert_parsed
 -- Keep parsed texts by content, those that a document of the namespace has; a repeat changes

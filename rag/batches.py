@@ -22,6 +22,20 @@ def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
         yield batch
 
 
+def batched_by(items: Iterable[T], weight: Callable[[T], int], limit: int) -> Iterator[list[T]]:
+    """Lists of items, each ended by the item whose weight makes it reach the limit."""
+    batch: list[T] = []
+    held = 0
+    for item in items:
+        batch.append(item)
+        held += weight(item)
+        if held >= limit:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
+
+
 def batched_within(items: Iterable[T], size: int, seconds: float) -> Iterator[tuple[T, ...]]:
     """Tuples of up to `size` items: what comes fast goes together, and no item waits for longer
     than `seconds` and the next item."""
