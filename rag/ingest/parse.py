@@ -70,8 +70,10 @@ def _parse_waiting(
     worker had in hand before and did not end. So a file that kills its worker spends no other
     file's attempts."""
     name = fingerprint("parser", shop.parser.config)
-    found = content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
-    waiting = [row["version_ids"] for row in found]
+    waiting: list[list[int]] = [
+        row["version_ids"]
+        for row in content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
+    ]
     if not waiting:
         return  # a parser may have a cluster to join
     again: list[Task] = []

@@ -11,10 +11,12 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag.batches import batched_by
 from rag.ranking import ENTRY
 from rag.store.content import Build
 from rag.store.database import Connection, Row
@@ -23,6 +25,7 @@ from rag.words import is_inflected, words_of
 
 # so many segments of a size (within a factor of as many) become one
 _FAN = 16
+_MOVED_BYTES = 1024**2  # of postings that move together
 _MOST = 0xFFFF  # of one word in one row, and of a row's words: what two bytes hold
 
 
@@ -92,7 +95,10 @@ def publish_ready(
     indexed = _index(conn, language, expected)
     chosen = np.array([document_id for document_id, _ in expected.passages], np.int64)
     documents, first_slots = np.unique(chosen, return_index=True)
-    segment_id = _write(conn, generation_id, shard, indexed)
+    segment_id = _create_segment(
+        conn, generation_id, shard, len(indexed.lengths), int(indexed.lengths.sum())
+    )
+    _copy_postings(conn, segment_id, indexed.entries)
     conn.execute(
         sql["place_ready"],
         {
@@ -134,73 +140,72 @@ def purge(conn: Connection, collection_id: int, shard: int) -> None:
 
 
 def merge(conn: Connection, segments: Sequence[int]) -> None:
-    """Make one segment of several of one shard, what is dead left out."""
+    """Make one segment of several of one shard, what is dead left out. Postings pass through some
+    at a time, so that memory holds a few megabytes of them and 4 bytes per slot."""
     sql = statements("postings")
     given = {"segments": list(segments)}
     held = conn.execute(sql["lock_segments"], given).fetchall()
     if not held:
         return
-    places = conn.execute(sql["publications_of_segments"], given).fetchall()
-    places = [row for row in places if row["chunk_count"]]
-    if places:
-        counts = np.array([row["chunk_count"] for row in places], np.int64)
-        firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        moves: dict[int, list[tuple[int, int, int]]] = {}
-        for row, first in zip(places, firsts.tolist(), strict=True):
-            moves.setdefault(row["segment_id"], []).append(
-                (row["first_slot"], row["chunk_count"], first)
-            )
-        found = conn.execute(sql["postings_of_segments"], given, binary=True)
-        parts = [(row["segment_id"], row["lexeme"], row["entries"]) for row in found]
-        entries = _moved(parts, moves)
-        words = sum(row["words"] for row in places)
-        segment_id = _write_entries(
-            conn, held[0]["generation_id"], held[0]["shard"], int(counts.sum()), words, entries
+    moves = _moves(conn, held)
+    if moves.rows:
+        segment_id = _create_segment(
+            conn, held[0]["generation_id"], held[0]["shard"], moves.rows, moves.words
         )
-        conn.execute(
-            sql["move_publications"],
-            {
-                "generation_id": held[0]["generation_id"],
-                "segment_id": segment_id,
-                "documents": [row["document_id"] for row in places],
-                "first_slots": firsts.tolist(),
-            },
-        )
+        with conn.cursor("moving_postings", binary=True) as parts:
+            parts.execute(sql["postings_of_segments"], given)
+            of_lexemes = (list(own) for _, own in itertools.groupby(parts, itemgetter("lexeme")))
+            for some in batched_by(of_lexemes, _size_bytes, _MOVED_BYTES):
+                _copy_postings(conn, segment_id, moves.moved(itertools.chain.from_iterable(some)))
+        conn.execute(sql["move_publications"], {**given, "segment_id": segment_id})
     conn.execute(sql["drop_segments"], given)
 
 
-def _moved(
-    parts: Sequence[tuple[int, str, bytes]], moves: Mapping[int, Sequence[tuple[int, int, int]]]
-) -> list[tuple[str, bytes]]:
-    """All postings with the slots they have from now on; those of dead slots go."""
-    places = {segment: _slot_map(spans) for segment, spans in moves.items()}
-    names = sorted({lexeme for _, lexeme, _ in parts})
-    number = {name: at for at, name in enumerate(names)}
-    codes, kept = [], []
-    for segment, lexeme, data in parts:
-        slot_map = places.get(segment)
-        entries = np.frombuffer(data, ENTRY).copy()
-        if slot_map is None:
-            continue
-        inside = entries[entries["slot"] < len(slot_map)]
-        slots = slot_map[inside["slot"]]
-        inside = inside[slots >= 0]
-        inside["slot"] = slots[slots >= 0]
-        kept.append(inside)
-        codes.append(np.full(len(inside), number[lexeme]))
-    if not kept:
-        return []
-    code, entries = np.concatenate(codes), np.concatenate(kept)
-    order = np.lexsort((entries["slot"], code))
-    return list(_by_lexeme(code[order], entries[order], names))
+def _size_bytes(parts: Iterable[Row]) -> int:
+    return sum(len(row["entries"]) for row in parts)
 
 
-def _slot_map(spans: Sequence[tuple[int, int, int]]) -> NDArray[np.int64]:
-    """The new slot of each old one, -1 where it is dead."""
-    found = np.full(max(first + count for first, count, _ in spans), -1, np.int64)
-    for first, count, new in spans:
-        found[first : first + count] = np.arange(new, new + count)
-    return found
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """Where the slots of some segments are in the one made of them, with its rows and words."""
+
+    base: Mapping[int, int]  # where each segment begins in `slots`
+    slots: NDArray[np.int32]  # the new slot of each old one, -1 where it is dead
+    rows: int
+    words: int
+
+    def moved(self, parts: Iterable[Row]) -> Iterator[tuple[str, bytes]]:
+        """Postings in their new places, by lexeme; `parts` are sorted by lexeme and segment."""
+        names: list[str] = []
+        codes, bases, data = [], [], []
+        for row in parts:
+            if not names or names[-1] != row["lexeme"]:
+                names.append(row["lexeme"])
+            codes.append(len(names) - 1)
+            bases.append(self.base[row["segment_id"]])
+            data.append(row["entries"])
+        counts = [len(own) // ENTRY.itemsize for own in data]
+        entries = np.frombuffer(b"".join(data), ENTRY).copy()
+        slots = self.slots[entries["slot"] + np.repeat(np.array(bases, np.int64), counts)]
+        is_live = slots >= 0
+        entries["slot"] = slots
+        return _by_lexeme(np.repeat(np.array(codes), counts)[is_live], entries[is_live], names)
+
+
+def _moves(conn: Connection, segments: Sequence[Row]) -> _Moves:
+    sizes = [row["slots"] for row in segments]
+    firsts = itertools.accumulate(sizes, initial=0)
+    base = {row["id"]: first for row, first in zip(segments, firsts, strict=False)}
+    slots = np.full(sum(sizes), -1, np.int32)
+    rows = words = 0
+    with conn.cursor("moving_documents", binary=True) as found:
+        found.execute(statements("postings")["publications_of_segments"], {"segments": list(base)})
+        for row in found:
+            first, count = base[row["segment_id"]] + row["first_slot"], row["chunk_count"]
+            slots[first : first + count] = np.arange(row["new_slot"], row["new_slot"] + count)
+            rows += count
+            words += row["words"]
+    return _Moves(base, slots, rows, words)
 
 
 def _index(conn: Connection, language: str, worded: Worded) -> Indexed:
@@ -235,22 +240,15 @@ def _by_lexeme(
         yield names[code], packed[start * size : end * size]
 
 
-def _write(conn: Connection, generation_id: int, shard: int, indexed: Indexed) -> int:
-    words = int(indexed.lengths.sum())
-    return _write_entries(conn, generation_id, shard, len(indexed.lengths), words, indexed.entries)
-
-
-def _write_entries(
-    conn: Connection, generation_id: int, shard: int, rows: int, words: int,
-    entries: Iterable[tuple[str, bytes]],
-) -> int:  # fmt: skip
-    sql = statements("postings")
+def _create_segment(conn: Connection, generation_id: int, shard: int, rows: int, words: int) -> int:
     made = {"generation_id": generation_id, "shard": shard, "rows": rows, "words": words}
-    row = conn.execute(sql["create_segment"], made).fetchone()
+    row = conn.execute(statements("postings")["create_segment"], made).fetchone()
     assert row is not None
-    segment_id = int(row["id"])
-    with conn.cursor().copy(sql["copy_postings"]) as copy:
+    return int(row["id"])
+
+
+def _copy_postings(conn: Connection, segment_id: int, entries: Iterable[tuple[str, bytes]]) -> None:
+    with conn.cursor().copy(statements("postings")["copy_postings"]) as copy:
         copy.set_types(["int8", "text", "bytea"])
         for lexeme, data in entries:
             copy.write_row((segment_id, lexeme, data))
-    return segment_id

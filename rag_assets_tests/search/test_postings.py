@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -79,7 +80,11 @@ def test_postings_follow_edits_deletions_and_renames(harness: Harness) -> None:
     assert indexed(harness)
 
 
-def test_many_small_publishes_merge_into_few_segments(harness: Harness) -> None:
+@pytest.mark.parametrize("moved_bytes", [1, 1024**2])
+def test_many_small_publishes_merge_into_few_segments(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, moved_bytes: int
+) -> None:
+    monkeypatch.setattr(postings, "_MOVED_BYTES", moved_bytes)
     for number in range(20):
         harness.source.put(f"{number}.txt", b"haul rope of number %d" % number)
         harness.run()
@@ -88,6 +93,35 @@ def test_many_small_publishes_merge_into_few_segments(harness: Harness) -> None:
     assert 1 < row["segments"] < 8
     assert_true(harness)
     assert len(harness.search("haul rope", mode="bm25", k=30).hits) == 20
+
+
+_CROWD = """
+    with made as (
+        insert into segment (generation_id, shard, slots, rows, words)
+        select generation_id, shard, 2500, 0, 0 from segment, generate_series(1, 8)
+        returning id)
+    insert into posting (segment_id, lexeme, entries)
+    select made.id, 'word' || n, decode(repeat('0900000001000900', 2500), 'hex')
+    from made, generate_series(1, 100) as n"""
+
+
+def test_a_merge_holds_a_part_of_the_postings_at_a_time(harness: Harness) -> None:
+    harness.source.put("a.txt", b"the haul rope")
+    harness.run()
+    harness.conn.execute(_CROWD)  # 16 MB
+    ids = [row["id"] for row in harness.conn.execute("select id from segment").fetchall()]
+
+    tracemalloc.start()
+    try:
+        with harness.conn.transaction():
+            postings.merge(harness.conn, ids)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(ids) == 9
+    assert most < 10e6
+    assert_true(harness)
 
 
 def test_no_word_of_an_erased_document_is_left(harness: Harness) -> None:

@@ -65,24 +65,30 @@ order by 1
 
 -- name: lock_segments
 -- The segments about to be merged, locked in order.
-select id, generation_id, shard from segment where id = any(%(segments)s) order by id for update
+select id, generation_id, shard, slots from segment where id = any(%(segments)s)
+order by id for update
 
 -- name: publications_of_segments
--- Where live documents are in these segments.
-select generation_id, document_id, segment_id, first_slot, chunk_count, words
+-- Where live documents are in these segments, and in the one made of them.
+select segment_id, first_slot, chunk_count, words,
+    sum(chunk_count) over (order by segment_id, first_slot) - chunk_count as new_slot
 from publication where segment_id = any(%(segments)s)
-order by segment_id, first_slot
 
 -- name: postings_of_segments
--- All postings of these segments.
+-- All postings of these segments, in the order of the one made of them.
 select segment_id, lexeme, entries from posting where segment_id = any(%(segments)s)
+order by lexeme collate "C", segment_id
 
 -- name: move_publications
 -- Documents' new places after a merge.
-update publication set segment_id = %(segment_id)s, first_slot = item.first_slot
-from unnest(%(documents)s::bigint[], %(first_slots)s::int[]) as item (document_id, first_slot)
-where publication.generation_id = %(generation_id)s
-    and publication.document_id = item.document_id
+update publication set segment_id = %(segment_id)s, first_slot = moved.new_slot
+from (
+    select generation_id, document_id,
+        sum(chunk_count) over (order by segment_id, first_slot) - chunk_count as new_slot
+    from publication where segment_id = any(%(segments)s)
+) as moved
+where publication.generation_id = moved.generation_id
+    and publication.document_id = moved.document_id
 
 -- name: drop_segments
 -- Segments whose live rows are elsewhere now, with their postings.
