@@ -73,7 +73,7 @@ PARTS = (
     Part("start_up", "benchmarks.start_up", (), ("rounds=3",), 600),
     # too long for a run of everything
     Part(
-        "million", "benchmarks.incremental", ("memory", "12500", "125000"), None, 7200,
+        "million", "benchmarks.incremental", ("memory", "1000", "10000", "125000"), None, 7200,
         is_on_demand=True,
     ),
     Part(

@@ -1,4 +1,4 @@
-"""Memory of the ingest process from 1,000 to 100,000 documents: it must not grow with them.
+"""Memory of the ingest process from 1,000 to 125,000 documents (a million rows): it must not grow with them.
 
 python -m benchmarks.incremental memory [documents ...]
 """
@@ -14,7 +14,7 @@ from benchmarks.incremental.scenarios import SCENARIOS, Lane, Result
 from benchmarks.incremental.server import running_server
 from benchmarks.keeping import keep, results_folder
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (1_000, 10_000, 125_000)
 
 
 def main(arguments: Sequence[str]) -> None:
