@@ -1,4 +1,4 @@
-"""Memory of the ingest process from 1,000 to 125,000 documents (a million rows): it must not grow with them.
+"""Memory of the ingest process, up to a million rows: it must not grow with them.
 
 python -m benchmarks.incremental memory [documents ...]
 """
