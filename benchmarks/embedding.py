@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from benchmarks.keeping import keep, machine, results_folder
 from benchmarks.matrix_peak import peak
 from rag.embed.engine import EmbeddingEngine, Precision, open_embedder
-from rag.embed.tokenizer import ModelTokenizer, bundled_model_folder
+from rag.embed.pretrained import bundled_model_folder
+from rag.embed.tokenizer import ModelTokenizer
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 ROOT = Path(__file__).resolve().parents[1]

@@ -153,7 +153,7 @@ class Embedder(Protocol):
     ) -> NDArray[np.float32]:
         """Unit vectors, shape (len(texts), dimension), in the order of `texts`; `on_batch` hears
         (done, total) as work goes on. Raises UnavailableError when the engine is down,
-        TerminalError on a NaN or zero vector."""
+        PoisonError (`bad_vector`) when a text has no usable vector."""
         ...
 
     def embed_query(self, text: str) -> NDArray[np.float32]:

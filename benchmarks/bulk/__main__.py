@@ -31,7 +31,7 @@ from benchmarks.incremental.vectors import Counter as Texts
 from benchmarks.keeping import keep, machine, results_folder
 from benchmarks.retrieval.judged import data_folder
 from rag.embed.engine import open_embedder
-from rag.embed.tokenizer import bundled_model_folder
+from rag.embed.pretrained import bundled_model_folder
 
 CONTENDERS = {one.name: one for one in (OURS, BY_HAND, COCOINDEX, LLAMAINDEX, LANGCHAIN)}
 STEPS = ("cold", "edit 1 %")

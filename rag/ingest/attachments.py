@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rag.errors import PolicyError, RagError
 from rag.fingerprint import fingerprint
 from rag.ingest.contents import take_content, unpacked
-from rag.ingest.retry import retry_in
+from rag.ingest.retry import file_failures, next_attempt
 from rag.ingest.terms import Terms
 from rag.ingest.workshop import StageReport, Workshop
 from rag.model import SourceObject
@@ -127,14 +127,13 @@ def _register(shop: Workshop, build: Build, mail: Row, found: list[_Found]) -> i
 def _file_failure(shop: Workshop, mail: Row, error: RagError, name: str) -> None:
     document_id = mail["document_id"]
     before = ledger.attempts_so_far(shop.conn, "unpack", [document_id])
-    _, attempts = before.get(document_id, ("", 0))
     failure = Failure(
         document_id=document_id,
         version_id=mail["version_id"],
         uri=mail["uri"],
         stage="unpack",
         error=error,
-        attempts=attempts + 1,
+        attempts=next_attempt(before, document_id, name, error),
         fingerprint=name,
     )
-    ledger.file_dead_letter(shop.conn, failure, retry_in(error, failure.attempts, shop.settings))
+    file_failures(shop, [failure])

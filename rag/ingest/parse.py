@@ -18,7 +18,7 @@ from rag.errors import PoisonError, RagError, TransientError
 from rag.fingerprint import fingerprint
 from rag.ingest.attachments import unpack_attachments
 from rag.ingest.contents import take_content
-from rag.ingest.retry import retry_in
+from rag.ingest.retry import file_failures, is_outage
 from rag.ingest.terms import Terms, terms_of
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
@@ -57,7 +57,7 @@ def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
         # what is attached to a mail may be a mail again
         while unpack_attachments(shop, terms, build, report):
             _parse_waiting(shop, terms, build, owner, report)
-        content.resolve_parsed(shop.conn, build)
+        content.resolve(shop.conn, "resolve_parsed", build)
         report.facts["parser"] = fingerprint("parser", shop.parser.config)
         _add_totals(shop, build, report)
     return report
@@ -243,13 +243,29 @@ class _Parsing:
         ]
         with conn.transaction():
             content.insert_parsed(conn, self.build, parsed, self.shop.run_id)
-            for task, outcome in outcomes:
-                if outcome.error is not None:
-                    _file_failures(self.shop, task, outcome.error)
-            ended = _version_ids(o for o in outcomes if not isinstance(o[1].error, TransientError))
-            again = _version_ids(o for o in outcomes if isinstance(o[1].error, TransientError))
-            ledger.complete(conn, "parse", ended)
-            ledger.release(conn, "parse", self.owner, again, refund=False)
+            file_failures(self.shop, self._failures(outcomes))
+            waiting = [o for o in outcomes if isinstance(o[1].error, TransientError)]
+            ended = [o for o in outcomes if not isinstance(o[1].error, TransientError)]
+            ledger.complete(conn, "parse", _version_ids(ended))
+            for refund in (True, False):
+                ids = _version_ids(o for o in waiting if is_outage(o[1].error) == refund)
+                if ids:
+                    ledger.release(conn, "parse", self.owner, ids, refund=refund)
+
+    def _failures(self, outcomes: Sequence[tuple[Task, ParseOutcome]]) -> Iterator[Failure]:
+        for task, outcome in outcomes:
+            if outcome.error is None:
+                continue
+            for row in task.rows:
+                yield Failure(
+                    document_id=row["document_id"],
+                    version_id=row["version_id"],
+                    uri=row["uri"],
+                    stage="parse",
+                    error=outcome.error,
+                    attempts=task.attempts,
+                    fingerprint=fingerprint("parser", self.shop.parser.config),
+                )
 
 
 def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
@@ -263,20 +279,6 @@ def _refuse_repeat_killer(shop: Workshop, task: Task) -> None:
 
 def _version_ids(outcomes: Iterable[tuple[Task, ParseOutcome]]) -> list[int]:
     return [row["version_id"] for task, _ in outcomes for row in task.rows]
-
-
-def _file_failures(shop: Workshop, task: Task, error: RagError) -> None:
-    for row in task.rows:
-        failure = Failure(
-            document_id=row["document_id"],
-            version_id=row["version_id"],
-            uri=row["uri"],
-            stage="parse",
-            error=error,
-            attempts=task.attempts,
-            fingerprint=fingerprint("parser", shop.parser.config),
-        )
-        ledger.file_dead_letter(shop.conn, failure, retry_in(error, task.attempts, shop.settings))
 
 
 @contextmanager

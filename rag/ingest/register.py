@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from rag.batches import batched, overlapped
 from rag.errors import PolicyError, RagError
 from rag.ingest import access_lists
 from rag.ingest.reconcile import Plan, look, settle_vanished
-from rag.ingest.retry import retry_in
+from rag.ingest.retry import file_failures, is_outage, next_attempt
 from rag.ingest.terms import terms_of
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard, SourceObject
@@ -77,7 +77,10 @@ def _register_source(
         with shop.conn.transaction():
             manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
             objects = [item.obj for item in touched]
-            manifest.record_look(shop.conn, scope, _still_true(shop, scope, work, objects))
+            true = {obj.uri for obj in _still_true(shop, scope, work, objects)}
+            manifest.record_look(shop.conn, scope, [obj for obj in objects if obj.uri in true])
+            ids = [item.document_id for item in touched if item.obj.uri in true]
+            ledger.resolve(shop.conn, ["fetch"], [id_ for id_ in ids if id_ is not None])
     wrong = access_lists.take_over(shop.conn, scope, source, work.access, shop.spool)
     report.facts |= {f"access list of {uri}": code for uri, code in wrong.items()}
     if work.access:
@@ -116,7 +119,7 @@ def _register_fetched(
         at_once = map if source.uri.startswith("file://") else pool.map
         return list(at_once(lambda item: _fetch(shop, source, item, limit_bytes), window))
 
-    def register(batch: list[Fetched]) -> tuple[int, set[int]]:
+    def register(batch: list[Fetched]) -> tuple[list[Fetched], set[int]]:
         with shop.conn.transaction():
             manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
             kept = set(_still_true(shop, scope, work, [fetched.item.obj for fetched in batch]))
@@ -127,14 +130,17 @@ def _register_fetched(
             stored_lists.enforce(shop.conn, scope.collection_id, scope.shards[0])
             _file_failures(shop, scope, [item for item in true if item.error is not None])
         report.add("bytes", sum(item.item.obj.size_bytes for item in good))
-        return len(batch), found
+        return batch, found
 
     with ThreadPoolExecutor(FETCH_THREADS, thread_name_prefix="fetch") as pool:
         # a window at a time: a million objects must not become a million futures
-        for count, found in overlapped(batched(work.fetch(), BATCH), fetch, register):
+        for batch, found in overlapped(batched(work.fetch(), BATCH), fetch, register):
             renamed |= found
-            done += count
+            done += len(batch)
             shop.progress("raw_documents", done, work.fetches)
+            error = batch[0].error
+            if error is not None and len(batch) == BATCH and all(is_outage(f.error) for f in batch):
+                raise error  # the store is away: what is left would wait for it, one by one
     report.add("renamed", len(renamed))
     return renamed
 
@@ -167,15 +173,12 @@ def _rename(
     work: Plan,
 ) -> set[int]:
     """Give vanished documents the name their content appeared under; uses up `lost`."""
-    found: set[int] = set()
+    pairs: list[tuple[int, str]] = []
     for fetched in good:
         candidates = lost.get(fetched.content_hash or b"", [])
         if fetched.item.change == manifest.Change.NEW and candidates:
-            document_id = candidates.pop()
-            uri = fetched.item.obj.uri
-            if manifest.rename_document(shop.conn, scope, document_id, uri, work.listed_at):
-                found.add(document_id)
-    return found
+            pairs.append((candidates.pop(), fetched.item.obj.uri))
+    return manifest.rename_documents(shop.conn, scope, pairs, work.listed_at)
 
 
 def _register_batch(
@@ -223,20 +226,20 @@ def _file_failures(shop: Workshop, scope: Scope, failed: Sequence[Fetched]) -> N
         return
     ids = manifest.upsert_documents(shop.conn, scope, scope.shards[0], [obj.uri for obj in objects])
     before = ledger.attempts_so_far(shop.conn, "fetch", list(ids.values()))
-    for fetched in failed:
-        assert fetched.error is not None
-        obj = fetched.item.obj
-        document_id = ids[obj.uri]
-        etag, attempts = before.get(document_id, ("", 0))
-        failure = Failure(
-            document_id=document_id,
-            version_id=None,
-            uri=obj.uri,
-            stage="fetch",
-            error=fetched.error,
-            attempts=attempts + 1 if etag == obj.etag else 1,
-            fingerprint=obj.etag,
-        )
-        ledger.file_dead_letter(
-            shop.conn, failure, retry_in(fetched.error, failure.attempts, shop.settings)
-        )
+    file_failures(shop, [_failure(one, ids[one.item.obj.uri], before) for one in failed])
+
+
+def _failure(
+    fetched: Fetched, document_id: int, before: Mapping[int, tuple[str, str, int]]
+) -> Failure:
+    assert fetched.error is not None
+    obj = fetched.item.obj
+    return Failure(
+        document_id=document_id,
+        version_id=None,
+        uri=obj.uri,
+        stage="fetch",
+        error=fetched.error,
+        attempts=next_attempt(before, document_id, obj.etag, fetched.error),
+        fingerprint=obj.etag,
+    )

@@ -97,9 +97,9 @@ def _parsed_columns(parsed: ParsedContent) -> dict[str, object]:
     }
 
 
-def resolve_parsed(conn: Connection, build: Build) -> None:
-    """Close the parse letters of documents that are parsed by now."""
-    conn.execute(statements("content")["resolve_parsed"], asdict(build))
+def resolve(conn: Connection, name: str, build: Build) -> None:
+    """Close the letters of documents that are past a stage by now; `name` is its statement."""
+    conn.execute(statements("content")[name], asdict(build))
 
 
 def document_from_row(row: Row) -> ParsedDocument:

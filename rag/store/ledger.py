@@ -68,10 +68,10 @@ def release(conn: Connection, stage: str, owner: UUID, ids: Sequence[int], *, re
     conn.execute(statements("ledger")["release"], parameters)
 
 
-def file_dead_letter(conn: Connection, failure: Failure, retry_in_s: float | None) -> None:
-    """Record a failure; `retry_in_s` None means that only a person or a change brings a retry."""
-    conn.execute(
-        statements("ledger")["file_dead_letter"],
+def file_dead_letters(conn: Connection, failures: Sequence[tuple[Failure, float | None]]) -> None:
+    """Record failures, each with the seconds to its retry; None means that only a person or a
+    change brings one."""
+    letters = [
         {
             "document_id": failure.document_id,
             "version_id": failure.version_id,
@@ -82,14 +82,19 @@ def file_dead_letter(conn: Connection, failure: Failure, retry_in_s: float | Non
             "reason": failure.error.message,
             "attempts": failure.attempts,
             "retry_in_s": retry_in_s,
-        },
-    )
+        }
+        for failure, retry_in_s in failures
+    ]
+    if letters:
+        conn.cursor().executemany(statements("ledger")["file_dead_letter"], letters)
 
 
-def attempts_so_far(conn: Connection, stage: str, ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """(fingerprint, attempts) of each document with an open letter at that stage."""
+def attempts_so_far(
+    conn: Connection, stage: str, ids: Sequence[int]
+) -> dict[int, tuple[str, str, int]]:
+    """(fingerprint, code, attempts) of each document with an open letter at that stage."""
     rows = conn.execute(statements("ledger")["attempts_so_far"], {"stage": stage, "ids": list(ids)})
-    return {row["document_id"]: (row["fingerprint"], row["attempts"]) for row in rows}
+    return {row["document_id"]: (row["fingerprint"], row["code"], row["attempts"]) for row in rows}
 
 
 def resolve(conn: Connection, stages: Sequence[str], document_ids: Sequence[int]) -> None:

@@ -205,19 +205,27 @@ def overtaken(conn: Connection, scope: Scope, uris: Sequence[str], listed_at: da
     return {row["uri"] for row in conn.execute(statements("manifest")["overtaken"], parameters)}
 
 
-def rename_document(
-    conn: Connection, scope: Scope, document_id: int, uri: str, listed_at: datetime
-) -> bool:
-    """Give a document that vanished by `listed_at` its new name; it keeps its versions, chunks
-    and search rows. False when it was seen again since."""
+def rename_documents(
+    conn: Connection, scope: Scope, names: Sequence[tuple[int, str]], listed_at: datetime
+) -> set[int]:
+    """Give documents that vanished by `listed_at` their new names; each keeps its versions, chunks
+    and search rows. Returns the ids of those renamed: not of those seen again since."""
+    if not names:
+        return set()
     sql = statements("manifest")
-    scoped = {"source_id": scope.source_id, "id": document_id, "uri": uri, "listed_at": listed_at}
-    if conn.execute(sql["still_vanished"], scoped).fetchone() is None:
-        return False
-    conn.execute(sql["drop_placeholder"], scoped)
-    conn.execute(sql["rename_attachments"], scoped)
-    conn.execute(sql["rename_document"], scoped)
-    return True
+    ids = [document_id for document_id, _ in names]
+    rows = conn.execute(sql["still_vanished"], {"ids": ids, "listed_at": listed_at})
+    gone = {row["id"] for row in rows}
+    true = [(document_id, uri) for document_id, uri in names if document_id in gone]
+    if true:
+        given = {
+            "source_id": scope.source_id,
+            "ids": [document_id for document_id, _ in true],
+            "uris": [uri for _, uri in true],
+        }
+        for step in ("drop_placeholders", "rename_attachments", "rename_documents"):
+            conn.execute(sql[step], given)
+    return gone
 
 
 def delete_documents(conn: Connection, ids: Sequence[int], listed_at: datetime) -> int:

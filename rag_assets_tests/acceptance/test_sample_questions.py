@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from rag.embed.engine import open_embedder
-from rag.embed.tokenizer import ModelTokenizer, bundled_model_folder
+from rag.embed.pretrained import bundled_model_folder
+from rag.embed.tokenizer import ModelTokenizer
 from rag.ingest.pipeline import bring_up_to_date
 from rag.ingest.spool import Spool
 from rag.ingest.workshop import StageReport, Workshop

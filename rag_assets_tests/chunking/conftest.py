@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from rag.embed.tokenizer import ModelTokenizer, bundled_model_folder
+from rag.embed.pretrained import bundled_model_folder
+from rag.embed.tokenizer import ModelTokenizer
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def failed_document(rag_with_database, conn, folder) -> str:
     uri = f"file://{folder}/a.md"
     ids = manifest.upsert_documents(conn, Scope(found.id, source_id, (0,)), 0, [uri])
     error = PoisonError("The file is damaged: replace it.", code="corrupt_file")
-    ledger.file_dead_letter(conn, Failure(ids[uri], None, uri, "fetch", error, 2), None)
+    ledger.file_dead_letters(conn, [(Failure(ids[uri], None, uri, "fetch", error, 2), None)])
     return uri
 
 

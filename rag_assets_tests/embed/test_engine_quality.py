@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rag.embed.engine import Precision, open_embedder
-from rag.embed.tokenizer import bundled_model_folder
+from rag.embed.pretrained import bundled_model_folder
 from rag_assets_tests.embed.models import write_model
 from rag_assets_tests.embed.texts import VARIED
 

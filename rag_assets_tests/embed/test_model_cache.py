@@ -45,6 +45,21 @@ def test_the_first_opening_converts_with_progress_and_the_second_reads(tmp_path:
     np.testing.assert_array_equal(first, second)
 
 
+def test_whoever_converts_is_told_without_asking(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    code = (
+        "import sys; from pathlib import Path; from rag.embed.engine import open_embedder; "
+        "open_embedder(sys.argv[1], 'fp32', Path(sys.argv[2])).embed(['wind'])"
+    )
+    command = [sys.executable, "-c", code, str(model), str(tmp_path / "cache")]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stderr
+        for _ in range(2)
+    )
+    assert "converting" in first and "converted" in first
+    assert "convert" not in second
+
+
 def test_opening_alone_loads_no_model(tmp_path: Path) -> None:
     folder, cache = write_model(tmp_path / "model"), tmp_path / "cache"
     assert open_embedder(str(folder), "bf16", cache, "cpu").embed([]).shape[0] == 0

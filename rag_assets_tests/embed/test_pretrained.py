@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from rag.embed.engine import open_embedder
-from rag.embed.pretrained import BUNDLED_NAME, describe_model
-from rag.embed.tokenizer import bundled_model_folder
+from rag.embed.pretrained import BUNDLED_NAME, bundled_model_folder, describe_model
 from rag.errors import ConfigurationError
 from rag.fingerprint import fingerprint
 from rag_assets_tests.embed.models import WIDTH, damage_weights, write_model

@@ -35,7 +35,7 @@ def test_rows_of_zeros_stay_zero() -> None:
 @pytest.mark.slow
 def test_every_large_matrix_product_of_the_bundled_model_is_quantized() -> None:
     from rag.embed.graph import draw_encoder
-    from rag.embed.tokenizer import bundled_model_folder
+    from rag.embed.pretrained import bundled_model_folder
 
     graph = draw_encoder(Path(bundled_model_folder()), "mean")
     assert quantize(graph) == 36  # six layers of query, key, value, output and two feed-forward

@@ -24,7 +24,7 @@ DEATHS = {
     "after list": "source.list",
     "after fetch": "source.fetch",
     "while registering": "manifest.insert_versions",
-    "while renaming": "manifest.rename_document",
+    "while renaming": "manifest.rename_documents",
     "while deleting": "manifest.delete_documents",
     "after register": "content.unparsed_ids",
     "after claim": "ledger.claim",

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from rag_assets_tests.databases import with_database
-from rag_assets_tests.guard.work import PARAGRAPHS, Work, work_of
+from rag_assets_tests.guard.work import PARAGRAPHS, SOME, Work, work_of
 
 pytestmark = pytest.mark.slow
 
@@ -59,6 +59,14 @@ def assert_not_growing(work: Sizes, step: str) -> None:
 def test_no_step_asks_for_each_document(work: Sizes, step: str) -> None:
     assert work[MANY][step].statements > 0
     assert_not_growing(work, step)
+
+
+@pytest.mark.parametrize(("one", "some"), [("edit", "some edits"), ("rename", "some renames")])
+def test_no_step_asks_for_each_changed_document(work: Sizes, one: str, some: str) -> None:
+    few, many = work[MANY][one], work[MANY][some]
+    assert many.fetched == len(SOME)
+    more = many.traffic.statements - few.traffic.statements
+    assert many.statements - few.statements < len(SOME), more.most_common(5)
 
 
 def test_the_guard_catches_a_run_that_asks_for_each_document(work: Sizes) -> None:

@@ -14,6 +14,7 @@ from rag_assets_tests.guard.wire import Traffic, counted
 from rag_assets_tests.ingest.harness import Harness
 
 PARAGRAPHS = 4
+SOME = range(6, 18)  # documents that change at one time
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,12 @@ def work_of(url: str, folder: Path, documents: int) -> dict[str, Work]:
         bench.step("edit", harness.run)
         harness.source.rename("page-00004.txt", "renamed.txt")
         bench.step("rename", harness.run)
+        for number in SOME:
+            harness.source.put(f"page-{number:05}.txt", page(number, " It was oiled."))
+        bench.step("some edits", harness.run)
+        for number in SOME:
+            harness.source.rename(f"page-{number:05}.txt", f"renamed-{number}.txt")
+        bench.step("some renames", harness.run)
         harness.search("gauge 1101 turns")
         bench.step("search", lambda: harness.search("gauge 1203 turns"))
         memory = Memory()

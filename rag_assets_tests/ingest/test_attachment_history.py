@@ -123,7 +123,7 @@ def test_after_any_history_each_mail_has_its_attachments(
     ("group", "name", "old", "new"),
     [
         ("manifest", "dropped_attachments", "deleted_at is null", "false"),
-        ("manifest", "rename_attachments", "mail.id = %(id)s", "false"),
+        ("manifest", "rename_attachments", "mail.id = item.id", "false"),
         ("manifest", "insert_differences", "and document.parent_id is null", ""),
         ("content", "packed", "metadata ? 'attachments'", "word_count < 0"),
     ],

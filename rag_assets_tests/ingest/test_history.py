@@ -233,7 +233,8 @@ def marked_before_embedded(patch: Patch) -> None:
     insert = content.insert_embeddings
 
     def mark_first(conn, build, hashes, vectors):  # type: ignore[no-untyped-def]
-        sets = [row["chunk_set_id"] for row in content.select(conn, "sets_to_embed", build)]
+        rows = content.select(conn, "sets_to_embed", build, fingerprint="")
+        sets = [row["chunk_set_id"] for row in rows]
         content.mark_embedded(conn, build, sets)
         return insert(conn, build, hashes, vectors)
 
@@ -258,7 +259,7 @@ def erased_vectors_kept(patch: Patch) -> None:
 
 def placeholders_stay(patch: Patch) -> None:
     """A rename replaces tombstones only."""
-    rewrite(patch, "manifest", "drop_placeholder", " or version_id is null")
+    rewrite(patch, "manifest", "drop_placeholders", " or document.version_id is null")
 
 
 def any_content_is_a_rename(patch: Patch) -> None:

@@ -22,7 +22,7 @@ def test_a_document_that_failed_at_two_stages_is_one_row_with_its_newest_failure
     for stage in ("fetch", "parse"):
         error = PoisonError("It is broken.", code=f"broken_at_{stage}")
         failure = Failure(ids["s3://bucket/a"], None, "s3://bucket/a", stage, error, 1)
-        ledger.file_dead_letter(conn, failure, None)
+        ledger.file_dead_letters(conn, [(failure, None)])
 
     (row,) = standing.documents(conn, made.id)
 

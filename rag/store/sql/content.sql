@@ -95,6 +95,43 @@ update dead_letter set resolved_at = now() from done
 where dead_letter.document_id = done.document_id and dead_letter.stage = 'parse'
     and dead_letter.resolved_at is null
 
+-- name: resolve_cut
+-- Documents of a shard whose newest version is cut need no letter of the cutting any more.
+update dead_letter set resolved_at = now()
+from cut_document
+where dead_letter.document_id = cut_document.document_id and dead_letter.stage = 'chunk'
+    and dead_letter.resolved_at is null
+    and cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+
+-- name: resolve_embedded
+-- Documents of a shard whose newest version has all its vectors need no letter of the embedding.
+update dead_letter set resolved_at = now()
+from cut_document
+join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
+    and embedded_set.model_id = %(model_id)s
+where dead_letter.document_id = cut_document.document_id and dead_letter.stage = 'embed'
+    and dead_letter.resolved_at is null
+    and cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+
+-- name: documents_of_text
+-- The documents of a shard with a passage whose text for the model has this hash.
+select distinct cut_document.document_id, cut_document.version_id, cut_document.uri
+from cut_document join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
+where chunk.embedded_hash = %(embedded_hash)s
+    and cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+
+-- name: documents_of_parsed
+-- The documents of a shard whose newest version has this parsed text.
+select document.id as document_id, document.version_id, document.uri
+from parsed
+join document_version on document_version.content_hash = parsed.content_hash
+join document on document.version_id = document_version.id
+where parsed.id = %(parsed_id)s and document.deleted_at is null
+    and document.collection_id = %(collection_id)s and document.shard = %(shard)s
+
 -- name: packed
 -- Parsed mails of a shard whose newest version's attachments are not registered, or that had some
 -- before; not those barred by a dead letter.
@@ -134,7 +171,8 @@ where not exists (
 order by document.version_id
 
 -- name: uncut_ids
--- Ids of parsed texts that a shard's documents use and that this chunker has not cut: asked once.
+-- Ids of parsed texts that a shard's documents use and that this chunker has not cut, nor failed
+-- to cut: asked once.
 select distinct parsed.id as parsed_id
 from document
 join document_version on document_version.id = document.version_id
@@ -145,6 +183,10 @@ where document.collection_id = %(collection_id)s and document.shard = %(shard)s
     and not exists (
         select from chunk_set
         where chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s)
+    and not exists (
+        select from dead_letter
+        where dead_letter.version_id = document.version_id and dead_letter.stage = 'chunk'
+            and dead_letter.resolved_at is null and dead_letter.fingerprint = %(fingerprint)s)
 order by parsed.id
 
 -- name: uncut
@@ -178,7 +220,8 @@ copy chunk (
 ) from stdin (format binary)
 
 -- name: sets_to_embed
--- Chunk sets of a shard's documents that are not marked as embedded under this model.
+-- Chunk sets of a shard's documents that are not marked as embedded under this model, nor barred
+-- by a dead letter.
 select distinct cut_document.chunk_set_id
 from cut_document
 left join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
@@ -186,6 +229,10 @@ left join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
 where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
     and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
     and embedded_set.chunk_set_id is null
+    and not exists (
+        select from dead_letter
+        where dead_letter.version_id = cut_document.version_id and dead_letter.stage = 'embed'
+            and dead_letter.resolved_at is null and dead_letter.fingerprint = %(fingerprint)s)
 order by 1
 
 -- name: texts_to_embed

@@ -53,7 +53,7 @@ on conflict (document_id, stage) where resolved_at is null do update set
 
 -- name: attempts_so_far
 -- Tries already counted against the open letters of these documents at one stage.
-select document_id, fingerprint, attempts from dead_letter
+select document_id, fingerprint, code, attempts from dead_letter
 where document_id = any(%(ids)s) and stage = %(stage)s and resolved_at is null
 
 -- name: resolve

@@ -153,33 +153,36 @@ where document.id = any(%(ids)s)
         where publication.document_id = document.id
             and publication.version_id <> document.version_id)
 
--- name: rename_document
--- A vanished document found again under another name keeps its identity and all that hangs on it.
-update document set uri = %(uri)s, missing_since = null, looked_at = clock_timestamp()
-where id = %(id)s
+-- name: rename_documents
+-- Vanished documents found again under other names keep their identity and all that hangs on it.
+update document set uri = item.uri, missing_since = null, looked_at = clock_timestamp()
+from unnest(%(ids)s::bigint[], %(uris)s::text[]) as item (id, uri)
+where document.id = item.id
 
 -- name: rename_attachments
 -- What is attached to a renamed mail takes its new name, unless another document has that.
-update document set uri = %(uri)s || substr(document.uri, length(mail.uri) + 1)
-from document as mail
-where mail.id = %(id)s and document.id <> mail.id
-    and document.id in (select with_attachments(array[%(id)s::bigint]))
+update document set uri = item.uri || substr(document.uri, length(mail.uri) + 1)
+from unnest(%(ids)s::bigint[], %(uris)s::text[]) as item (id, uri)
+join document as mail on mail.id = item.id
+cross join lateral with_attachments(array[item.id]) as attached (id)
+where document.id = attached.id and document.id <> mail.id
     and not exists (
         select from document as other
         where other.source_id = document.source_id
-            and other.uri = %(uri)s || substr(document.uri, length(mail.uri) + 1))
+            and other.uri = item.uri || substr(document.uri, length(mail.uri) + 1))
 
 -- name: still_vanished
--- The document, unless another writer has seen or deleted it since the listing began.
+-- Of these documents, those that no other writer has seen or deleted since the listing began.
 select id from document
-where id = %(id)s and deleted_at is null and looked_at <= %(listed_at)s
+where id = any(%(ids)s) and deleted_at is null and looked_at <= %(listed_at)s
 
--- name: drop_placeholder
+-- name: drop_placeholders
 -- A renamed document takes the place of an older tombstone of the same name, or of a row that
 -- never had content because its object could not be fetched.
 delete from document
-where source_id = %(source_id)s and uri = %(uri)s and id <> %(id)s
-    and (deleted_at is not null or version_id is null)
+using unnest(%(ids)s::bigint[], %(uris)s::text[]) as item (id, uri)
+where document.source_id = %(source_id)s and document.uri = item.uri and document.id <> item.id
+    and (document.deleted_at is not null or document.version_id is null)
 
 -- name: overtaken
 -- Of these names, those looked at, deleted or erased after a listing began: the listing's word on
