@@ -31,7 +31,6 @@ _SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "120",
-    "shared_buffers": "256MB",
     "maintenance_work_mem": "512MB",
     "work_mem": "16MB",
     "effective_cache_size": "1GB",
@@ -224,11 +223,22 @@ def _environment() -> dict[str, str]:
 
 
 def _memory_settings() -> dict[str, str]:
-    """Containers have a /dev/shm of 64 MB, too small to build an index in parallel."""
+    """An eighth of the memory there is for pages, from 256 MB to 2 GB: a vector index is fast while
+    it fits. Containers have a /dev/shm of 64 MB, too small to build one in parallel."""
+    megabytes = min(max(_memory_bytes() // 8 >> 20, 256), 2048)
+    settings = {"shared_buffers": f"{megabytes}MB"}
     shm = Path("/dev/shm")  # noqa: S108
-    if not shm.is_dir() or shutil.disk_usage(shm).total >= _SMALL_SHM_BYTES:
-        return {}
-    return {"dynamic_shared_memory_type": "sysv"}
+    if shm.is_dir() and shutil.disk_usage(shm).total < _SMALL_SHM_BYTES:
+        settings["dynamic_shared_memory_type"] = "sysv"
+    return settings
+
+
+def _memory_bytes() -> int:
+    """The machine's memory, or what a container may have of it."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    allowed = limit.read_text(encoding="ascii").strip() if limit.is_file() else "max"
+    return min(whole, int(allowed)) if allowed.isdigit() else whole
 
 
 def _exists(pid: int) -> bool:
