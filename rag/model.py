@@ -16,6 +16,12 @@ from typing import NamedTuple
 from rag.errors import ConfigurationError
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def is_text(given: str) -> bool:
+    """Whether UTF-8 and Postgres have a form for it: no NUL, no lone surrogate."""
+    return _NO_TEXT.search(given) is None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,20 +14,20 @@ from pydantic_core import to_json
 
 from rag.api.service import Caller, Serving
 from rag.errors import NotFoundError
-from rag.model import CollectionName
+from rag.model import CollectionName, is_text
 from rag.search import Mode, SearchRequest
 from rag.store import query_log
 from rag.store.filters import Filters, Range
 from rag.store.query_log import Asked, Feedback
 
 
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("NUL is no text")
+def _checked(text: str) -> str:
+    if not is_text(text):
+        raise ValueError("NUL and lone surrogates are no text")
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_checked)]
 Name = Annotated[Text, Field(min_length=1, max_length=255)]
 
 
@@ -177,7 +177,8 @@ def feedback(body: Said, service: Serving, caller: Caller) -> Thanks:
             query_id=body.query_id, principal=caller.name, thumb=body.thumb,
             comment=body.comment, document=body.document, ordinal=body.ordinal,
         )  # fmt: skip
-        return Thanks(feedback_id=query_log.record_feedback(conn, said), query_id=body.query_id)
+        made = query_log.record_feedback(conn, said, caller.principals)
+    return Thanks(feedback_id=made, query_id=body.query_id)
 
 
 class EmbeddingRequest(BaseModel):

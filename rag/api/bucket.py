@@ -72,8 +72,17 @@ class Bucket:
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") not in ("404", "NoSuchBucket"):
                 raise
-            self._ready().create_bucket(Bucket=self.name)
+            self._create()
         self._is_made = True
+
+    def _create(self) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self._ready().create_bucket(Bucket=self.name)
+        except ClientError as error:  # another upload may have been first
+            if not error.response.get("Error", {}).get("Code", "").startswith("BucketAlready"):
+                raise
 
 
 def _plain_transfer() -> object:

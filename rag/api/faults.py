@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,12 +74,17 @@ class Fault:
 
     def body(self, request_id: str) -> dict[str, object]:
         """`detail` repeats the message where older clients look for it."""
-        return {
+        body = {
             "code": self.code,
             "message": self.message,
             "detail": self.message,
             "info": {**self.info, "request_id": request_id},
         }
+        # it may quote what was sent, and that may have no form in UTF-8
+        sound: dict[str, object] = json.loads(
+            json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        )
+        return sound
 
     def headers(self) -> dict[str, str]:
         """What the status asks for besides the body."""

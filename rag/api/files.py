@@ -11,9 +11,10 @@ from fastapi import Query
 from rag.api.service import Caller, Service, Serving
 from rag.errors import ConflictError, NotFoundError
 from rag.model import CollectionName
+from rag.sources.selection import ACCESS_LIST
 from rag.store import collections, files
 from rag.store.collections import Collection
-from rag.store.database import Connection, Row
+from rag.store.database import Row
 from rag.summary import summarise, topic_name
 
 _SUMMARISED_CHARACTERS = 50_000
@@ -106,18 +107,20 @@ def delete_file(
     uri = service.bucket.source_uri(name) + filename
     with service.database.connection() as conn:
         found = collections.find_collection(conn, name)
-        rows = files.documents_named(conn, found, filename)
-        _check_deletable(conn, found, rows, uri, filename)
-    # the object first: if we die here, the next look finishes the deletion
+        rows = files.documents_named(conn, found, filename, caller.principals)
+        held = files.content_at(conn, found, [uri], caller.name, caller.principals)
+        _check_deletable(rows, held.get(uri) is not None, uri, filename)
+    # the object first: if we die here, the next look finishes the deletion; its list after it, so
+    # that there is no moment in which everyone sees it
     service.bucket.delete(uri)
-    _forget(service, found, [row for row in rows if row["uri"] == uri])
+    service.bucket.delete(uri + ACCESS_LIST)
+    _forget(service, found, uri, rows)
     return {"message": "File deleted"}
 
 
-def _check_deletable(
-    conn: Connection, found: Collection, rows: list[Row], uri: str, filename: str
-) -> None:
-    if any(row["uri"] == uri for row in rows) or files.content_at(conn, found, [uri]):
+def _check_deletable(rows: list[Row], is_upload: bool, uri: str, filename: str) -> None:
+    is_file = not filename.endswith(ACCESS_LIST)  # a list goes with its file
+    if is_file and (is_upload or any(row["uri"] == uri for row in rows)):
         return
     if rows:
         raise ConflictError(
@@ -127,10 +130,12 @@ def _check_deletable(
     raise NotFoundError("File not found", code="file_not_found")
 
 
-def _forget(service: Service, found: Collection, rows: list[Row]) -> None:
+def _forget(service: Service, found: Collection, uri: str, rows: list[Row]) -> None:
     with service.database.connection() as conn:
         for row in rows:
-            files.delete_document(conn, found, row)
+            if row["uri"] == uri:
+                files.delete_document(conn, found, row)
+        files.drop_waiting(conn, found, uri)
 
 
 def _card(name: CollectionName, row: Row) -> dict[str, Any]:

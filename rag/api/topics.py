@@ -196,7 +196,7 @@ def _read(form: type[Form], body: Any, request: Request, service: Service) -> Fo
     if given.api_key is not None and service.is_guarded():
         sent = request.headers.get("x-api-key", "") or request.headers.get("authorization", "")
         key = sent.removeprefix("Bearer ").strip().encode()
-        if not hmac.compare_digest(key, given.api_key.encode()):
+        if not hmac.compare_digest(key, given.api_key.encode("utf-8", "replace")):
             raise unauthenticated()
     return given
 

@@ -11,14 +11,16 @@ import io
 import json
 import re
 import uuid
+from contextlib import suppress
 from typing import IO, Annotated, Any
 
 from fastapi import File, Form, UploadFile
 
+from rag.api.principal import Principal
 from rag.api.service import Caller, Service, Serving
 from rag.errors import ConfigurationError, ConflictError, NotFoundError, PoisonError, RagError
 from rag.ingest import access_lists
-from rag.model import CollectionName
+from rag.model import CollectionName, is_text
 from rag.settings import MIB
 from rag.sources.selection import ACCESS_LIST
 from rag.store import collections, files, hints
@@ -26,7 +28,7 @@ from rag.store.collections import Collection
 from rag.store.database import Connection, Row
 from rag.store.files import Job, NewFile
 
-_BAD_NAME = re.compile(r"[/\\\x00-\x1f\x7f]")
+_BAD_NAME = re.compile("[/\\\\\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_NAME_BYTES = 255
 _BLOCK = MIB
 
@@ -55,7 +57,7 @@ def upload(
     ]
     job_id = uuid.uuid4()
     with service.database.connection() as conn:
-        _start_job(conn, name, source, job_id, caller.name, made, replaced)
+        _start_job(conn, name, source, job_id, caller, made, replaced)
     errors = [
         _store(service, job_id, new, file, access) for new, file in zip(made, files, strict=True)
     ]
@@ -119,20 +121,30 @@ def _malformed(field: str, what: str, *, code: str) -> ConfigurationError:
 
 def _final_names(given: list[UploadFile], renamed: dict[str, str]) -> list[str]:
     names = [renamed.get(file.filename or "", file.filename or "") for file in given]
-    for name in names:
-        is_long = len(name.encode("utf-8", "replace")) > _LONGEST_NAME_BYTES
-        if not name.strip(". ") or is_long or _BAD_NAME.search(name):
-            raise ConfigurationError(
-                "A file's name must be 1 to 255 bytes without slashes and control characters: "
-                "rename it with rename_map.",
-                code="bad_filename",
-            )
+    for file, name in zip(given, names, strict=True):
+        _check_name(name, file.filename or "")
     if len(set(names)) < len(names):
         raise ConfigurationError(
             "Two files of the upload have the same name: rename one with rename_map.",
             code="duplicate_filename",
         )
     return names
+
+
+def _check_name(name: str, original: str) -> None:
+    is_long = len(name.encode("utf-8", "replace")) > _LONGEST_NAME_BYTES
+    if not name.strip(". ") or is_long or _BAD_NAME.search(name) or not is_text(original):
+        raise ConfigurationError(
+            "A file's name must be 1 to 255 bytes without slashes and control characters: "
+            "rename it with rename_map.",
+            code="bad_filename",
+        )
+    if name.endswith(ACCESS_LIST):
+        raise ConfigurationError(
+            f"A name that ends in {ACCESS_LIST} is an access list's: rename the file, and say who "
+            "may see a file in the field `principals`.",
+            code="bad_filename",
+        )
 
 
 def _sha256(file: IO[bytes]) -> bytes:
@@ -144,7 +156,7 @@ def _sha256(file: IO[bytes]) -> bytes:
 
 
 def _start_job(
-    conn: Connection, name: CollectionName, source: str, job_id: uuid.UUID, principal: str,
+    conn: Connection, name: CollectionName, source: str, job_id: uuid.UUID, caller: Principal,
     made: list[NewFile], replaced: list[str],
 ) -> None:  # fmt: skip
     """The job, with its collection and source; all or nothing."""
@@ -153,33 +165,37 @@ def _start_job(
         known = [row["uri"] for row in collections.list_sources(conn, collection)]
         if not any(collections.covers(uri, source) for uri in known):
             collections.add_source(conn, collection, source)
-        _check_replaced(conn, collection, made, replaced)
-        files.create_job(conn, job_id, collection, principal, made)
+        _check_replaced(conn, collection, caller, made, replaced)
+        files.create_job(conn, job_id, collection, caller.name, made)
 
 
 def _find_or_create(conn: Connection, name: CollectionName) -> Collection:
     try:
         return collections.find_collection(conn, name)
     except NotFoundError:
-        return collections.create_collection(conn, name)
+        with suppress(ConflictError):  # another upload was first
+            return collections.create_collection(conn, name)
+        return collections.find_collection(conn, name)
 
 
 def _check_replaced(
-    conn: Connection, collection: Collection, made: list[NewFile], replaced: list[str]
-) -> None:
+    conn: Connection, collection: Collection, caller: Principal, made: list[NewFile],
+    replaced: list[str],
+) -> None:  # fmt: skip
     """Other content under a name that is taken needs the caller's word; the same again does not,
-    so that a request can be repeated."""
-    known = files.content_at(conn, collection, [file.uri for file in made])
+    so that a request can be repeated. What the caller may not see is not theirs to replace."""
+    uris = [file.uri for file in made]
+    known = files.content_at(conn, collection, uris, caller.name, caller.principals)
     taken = [
         file.filename
         for file in made
-        if known.get(file.uri, file.content_hash) != file.content_hash
-        and file.filename not in replaced
+        if (there := known.get(file.uri, file.content_hash)) != file.content_hash
+        and (there is None or file.filename not in replaced)
     ]
     if taken:
         raise ConflictError(
-            f"{taken[0]} exists already with other content: name it in replace_filenames, or "
-            "give it another name in rename_map.",
+            f"{taken[0]} is taken by other content: name it in replace_filenames or, should that "
+            "not help, give it another name in rename_map.",
             code="file_exists",
             filenames=taken,
         )

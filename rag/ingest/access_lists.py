@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rag.errors import PoisonError, RagError, TransientError
 from rag.fingerprint import shard_index
 from rag.ingest.spool import Spool
-from rag.model import Listing, Shard, SourceObject
+from rag.model import Listing, Shard, SourceObject, is_text
 from rag.ports import Source
 from rag.sources.selection import ACCESS_LIST
 from rag.store import access_lists, manifest
@@ -113,7 +113,7 @@ def parse(data: bytes) -> tuple[str, ...]:
         raise _bad('it is not {"principals": [...]}') from None
     if not isinstance(found, list) or len(found) > _MOST_PRINCIPALS:
         raise _bad("`principals` is no list of at most 10,000")
-    if not all(isinstance(name, str) and name and "\0" not in name for name in found):
+    if not all(isinstance(name, str) and name and is_text(name) for name in found):
         raise _bad("a principal is no text")
     return tuple(dict.fromkeys(found))
 

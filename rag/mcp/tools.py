@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from rag.answer.desk import Closing, Desk, Inquiry
 from rag.answer.writing import Question
 from rag.errors import NotFoundError, RagError
-from rag.model import CollectionName, Hit
+from rag.model import CollectionName, Hit, is_text
 from rag.search import Mode
 from rag.store import reading
 from rag.store.database import Row
@@ -50,13 +50,13 @@ class Visitor(Protocol):
         ...
 
 
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("NUL is no text")
+def _checked(text: str) -> str:
+    if not is_text(text):
+        raise ValueError("NUL and lone surrogates are no text")
     return text
 
 
-_Text = Annotated[str, AfterValidator(_without_nul)]
+_Text = Annotated[str, AfterValidator(_checked)]
 _Collection = Annotated[
     str, Field(max_length=127, description="The collection, as namespace/name.")
 ]

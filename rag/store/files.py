@@ -69,11 +69,19 @@ def find_job(conn: Connection, job_id: UUID) -> Job | None:
     return Job(job_id, name, row["created_at"].timestamp(), tuple(files))
 
 
-def content_at(conn: Connection, collection: Collection, uris: Sequence[str]) -> dict[str, bytes]:
-    """The hash of what each address holds now or will hold when it is looked at."""
-    parameters = {"collection_id": collection.id, "uris": list(uris)}
+def content_at(
+    conn: Connection, collection: Collection, uris: Sequence[str], uploader: str,
+    principals: Sequence[str] | None = (),
+) -> dict[str, bytes | None]:  # fmt: skip
+    """The hash of what each address holds now or will hold when it is looked at; None for what the
+    principals (None: anyone's) may not see. Who may see what nobody looked at yet is not known: its
+    `uploader` may."""
+    parameters = {
+        "collection_id": collection.id, "uris": list(uris), "uploader": uploader,
+        "sees_all": principals is None, "principals": list(principals or ()),
+    }  # fmt: skip
     rows = conn.execute(statements("files")["content_at"], parameters)
-    return {row["uri"]: bytes(row["content_hash"]) for row in rows}
+    return {row["uri"]: bytes(row["content_hash"]) if row["is_seen"] else None for row in rows}
 
 
 def served_files(
@@ -115,9 +123,14 @@ def served_chunks(
     ).fetchall()
 
 
-def documents_named(conn: Connection, collection: Collection, filename: str) -> list[Row]:
-    """Documents of that file name, served or not."""
-    parameters = {"collection_id": collection.id, "filename": filename}
+def documents_named(
+    conn: Connection, collection: Collection, filename: str, principals: Sequence[str] | None = ()
+) -> list[Row]:
+    """Documents of that file name that the principals (None: anyone's) may see, served or not."""
+    parameters = {
+        "collection_id": collection.id, "filename": filename,
+        "sees_all": principals is None, "principals": list(principals or ()),
+    }  # fmt: skip
     return conn.execute(statements("files")["documents_named"], parameters).fetchall()
 
 
@@ -126,6 +139,14 @@ def delete_document(conn: Connection, collection: Collection, row: Row) -> None:
     with conn.transaction():
         manifest.lock_shard(conn, collection.id, row["shard"])
         manifest.delete_documents(conn, [row["id"]], manifest.clock(conn))
+
+
+def drop_waiting(conn: Connection, collection: Collection, uri: str) -> None:
+    """What was uploaded to that address, and deleted before anyone looked, has come to its end."""
+    reason = "The file was deleted before it was read."
+    why = {"code": "file_deleted", "reason": reason}
+    parameters = {"collection_id": collection.id, "uri": uri, **why}
+    conn.execute(statements("files")["drop_waiting"], parameters)
 
 
 def backlog(conn: Connection) -> Row:

@@ -73,6 +73,10 @@ class Filters:
 
 
 NO_FILTERS = Filters()
+# what a glob is made of; a `[` without its `]` is a letter like others
+_PIECE = re.compile(r"\*+|\?|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
+_MEMBER = re.compile(r"(.)-(.)|(.)", re.DOTALL)
+_NOTHING = "$."
 
 
 def _list(values: tuple[str, ...] | None) -> list[str] | None:
@@ -84,9 +88,8 @@ def _text(bound: str | float | None) -> str | None:
 
 
 def _pattern(glob: str) -> str:
-    """A glob as the regular expression that Postgres reads: `*`, `?` and `[...]`."""
-    parts = re.split(r"(\*+|\?|\[[^\[\]]+\])", glob)
-    return "^" + "".join(_piece(part) for part in parts) + "$"
+    """A glob, as fnmatch has it, as a regular expression that Postgres always takes."""
+    return "^" + "".join(_piece(part) for part in _PIECE.findall(glob)) + "$"
 
 
 def _piece(part: str) -> str:
@@ -94,7 +97,25 @@ def _piece(part: str) -> str:
         return ".*"
     if part == "?":
         return "."
-    if part.startswith("[") and part.endswith("]"):
-        inside = part[1:-1].replace("\\", "\\\\")
-        return "[" + ("^" + inside[1:] if inside.startswith("!") else inside) + "]"
-    return re.sub(r"[^\w\s/]", lambda found: "\\" + found.group(), part)
+    if len(part) > 1:
+        return _set(part[1:-1])
+    return _letter(part)
+
+
+def _set(inside: str) -> str:
+    """One letter of these; a range that runs backwards has none."""
+    is_negated = inside.startswith("!")
+    found = [match.groups() for match in _MEMBER.finditer(inside[is_negated:])]
+    members = "".join(
+        _letter(single) if single else f"{_letter(low)}-{_letter(high)}"
+        for low, high, single in found
+        if single or low <= high
+    )
+    if not members:
+        return "." if is_negated else _NOTHING
+    return f"[{'^' * is_negated}{members}]"
+
+
+def _letter(letter: str) -> str:
+    """The letter itself, whatever it means elsewhere."""
+    return "\\" + letter if letter.isascii() and not letter.isalnum() else letter

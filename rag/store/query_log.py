@@ -150,11 +150,15 @@ class Feedback:
     ordinal: int | None = None
 
 
-def record_feedback(conn: Connection, said: Feedback) -> int:
+def record_feedback(conn: Connection, said: Feedback, principals: Sequence[str] | None = ()) -> int:
     """Keep the feedback; returns its id. Raises NotFoundError (`document_not_found`) when the
-    expected document is not one of the query's collection."""
+    expected document is not one of the query's collection, or none that the principals (None:
+    anyone's) may see."""
     sql = statements("query_log")
-    parameters = {"query_id": said.query_id, "document": said.document}
+    parameters = {
+        "query_id": said.query_id, "document": said.document,
+        "sees_all": principals is None, "principals": list(principals or ()),
+    }  # fmt: skip
     document_id = None
     if said.document is not None:
         row = conn.execute(sql["expected_document"], parameters).fetchone()

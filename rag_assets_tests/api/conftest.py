@@ -56,9 +56,12 @@ class Api:
     acme: Harness
     globex: Harness
 
-    def key(self, namespace: str | None = "acme", role: Any = "read", *collections: str) -> str:
+    def key(
+        self, namespace: str | None = "acme", role: Any = "read", *collections: str,
+        principals: tuple[str, ...] = (),
+    ) -> str:  # fmt: skip
         """A new key."""
-        scope = KeyScope(namespace, role, collections or None)
+        scope = KeyScope(namespace, role, collections or None, principals)
         return access.create_key(self.conn, scope, None)
 
     def ask(self, query: str, **more: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -22,10 +23,14 @@ from rag_assets_tests.fakes_embed import FakeEmbedder
 pytestmark = pytest.mark.slow
 
 BODY_S = 0.5
+QUERY = {"query": "rope", "collection": "acme/docs"}
 HOSTILE = (
     "'; drop table document; --", "%' or '1'='1", "%s %(names)s {home}", "\\", "[", "[!", "(((",
-    "a{9999}", "$.x ? (@ > 0)", '"]}', "\u202e", "*",
+    "a{9999}", "$.x ? (@ > 0)", '"]}', "\u202e", "*", "[z-a]", "[!]", "[]", "[\\", "[[.x.]]",
+    "***=*", "(?i)rope.txt", "a\0b", "rope \ud800", "\udfff",
 )  # fmt: skip
+# what has no form in UTF-8, or none in Postgres
+NO_TEXT = ("rope \ud800", "\udfff rope", "rope \0")
 
 
 @pytest.fixture
@@ -44,11 +49,59 @@ def test_no_filter_is_taken_for_sql_or_a_pattern_of_another_language(
         {"metadata": {text: text}}, {"metadata": {text: {"from": text}}},
     ]  # fmt: skip
     for filters in kinds:
-        answer = filled.ask("rope", filters=filters)
+        answer = post(filled, "/query", {**QUERY, "filters": filters})
         found = len(answer.json().get("hits", [])) if answer.status_code == 200 else 0
         assert answer.status_code in (200, 400, 422)
         assert found == (1 if filters == {"names": ["*"]} else 0)
     assert len(filled.ask("rope").json()["hits"]) == 1
+
+
+def post(api: Api, path: str, body: Any) -> Any:
+    """A request with all that JSON can say, lone surrogates among it."""
+    headers = {"Content-Type": "application/json"}
+    return api.client.post(path, content=json.dumps(body), headers=headers)
+
+
+@pytest.mark.parametrize("text", NO_TEXT)
+def test_what_is_no_text_is_refused_wherever_it_stands(filled: Api, text: str) -> None:
+    said = {"query_id": filled.ask("rope").json()["query_id"], "thumb": "up"}
+    turn = {"role": "user", "content": text}
+    chat = {"model": "acme/docs", "messages": [turn]}
+    bodies: list[tuple[str, dict[str, Any]]] = [
+        ("/query", {**QUERY, "query": text}), ("/query", {**QUERY, "collection": text}),
+        ("/query", {**QUERY, text: 1}), ("/query", {**QUERY, "mode": text}),
+        ("/rag", {**QUERY, "query": text}), ("/rag", {**QUERY, "history": [turn]}),
+        ("/v1/chat/completions", chat), ("/v1/chat/completions", {**chat, "model": text}),
+        ("/v1/chat/completions",
+         {**chat, "messages": [{**turn, "content": [{"type": "text", "text": text}]}]}),
+        ("/v1/embeddings", {"input": text}),
+        ("/feedback", {**said, "comment": text}), ("/feedback", {**said, "document": text}),
+        ("/api/topic", {"topic": text, "topic_action": "create"}),
+        ("/api/collect", {"topic": "acme", "segment_targets": [text]}),
+        ("/documents/retry", {"collection": text}),
+    ]  # fmt: skip
+    answers = [post(filled, path, body) for path, body in bodies]
+
+    assert {answer.status_code for answer in answers} <= {400, 404, 422}
+    assert all(answer.json().get("code") or answer.json()["error"] for answer in answers)
+    setting = {"setting": {"embedding_model": text}}
+    judged = post(filled, "/em-providers/sentence-transformers/setting/status", setting)
+    assert (judged.status_code, judged.json()["valid"]) == (200, False)
+
+
+@pytest.mark.parametrize("name", ["a\0b.txt", "a.txt\0"])
+def test_a_file_whose_own_name_is_no_text_is_refused(filled: Api, name: str) -> None:
+    parts = [('name="user_id"', "acme"), ('name="project_id"', "docs"),
+             (f'name="files"; filename="{name}"', "A rope."),
+             ('name="rename_map"', json.dumps({name: "a.txt"}))]  # fmt: skip
+    form = "".join(
+        f"--B\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n" for head, body in parts
+    )
+    answer = filled.client.post(
+        "/upload", content=f"{form}--B--\r\n".encode(),
+        headers={"Content-Type": "multipart/form-data; boundary=B"},
+    )  # fmt: skip
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_filename")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +109,7 @@ def test_no_filter_is_taken_for_sql_or_a_pattern_of_another_language(
     [
         {"names": ["*a" * 127] * 20},
         {"names": ["?" * 255] * 20},
+        {"names": ["[!a-z]*[b-y0]" * 19] * 20},
         {"metadata": {f"key-{number}": {"from": "a", "to": "b"} for number in range(20)}},
         {"filenames": [f"{number}" * 80 for number in range(100)]},
     ],

@@ -107,6 +107,25 @@ def test_an_id_of_a_hidden_document_is_answered_as_one_that_never_was(filled: Ap
     assert filled.client.get(f"/documents/{hidden}/passage", headers=admin).status_code == 200
 
 
+def test_feedback_tells_nothing_of_hidden_documents(filled: Api) -> None:
+    hide(filled, "board")
+    headers = {"X-API-Key": filled.key("acme", "read")}
+    query_id = filled.ask(QUESTION, headers=headers).json()["query_id"]
+
+    def said(document: str, key: str) -> tuple[int, Any]:
+        answer = filled.client.post(
+            "/feedback", json={"query_id": query_id, "thumb": "down", "document": document},
+            headers={"X-API-Key": key},
+        )  # fmt: skip
+        return answer.status_code, answer.json().get("message")
+
+    outside, inside = filled.key("acme"), filled.key("acme", principals=("board",))
+    assert said("hidden-1.txt", outside) == said("none.txt", outside)
+    assert said("none.txt", outside)[0] == 404 and said("rope.txt", outside)[0] == 200
+    # the control: those on the list name it
+    assert said("hidden-1.txt", inside)[0] == 200
+
+
 def test_every_query_is_kept_with_who_asked_and_what_they_were_given(filled: Api) -> None:
     key = filled.key("acme", "read")
 

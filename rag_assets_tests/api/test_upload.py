@@ -111,10 +111,13 @@ def test_the_names_of_the_original_settings_still_work(monkeypatch: pytest.Monke
         ({"rename_map": '{"rope.txt": "../../etc/passwd"}'}, "bad_filename"),
         ({"rename_map": '{"rope.txt": ".."}'}, "bad_filename"),
         ({"rename_map": '{"rope.txt": "a\\u0000b"}'}, "bad_filename"),
+        ({"rename_map": '{"rope.txt": "a\\ud800b"}'}, "bad_filename"),
+        ({"rename_map": '{"rope.txt": "rope.txt.acl.json"}'}, "bad_filename"),
         ({"replace_filenames": "rope.txt"}, "bad_replace_filenames"),
         ({"replace_filenames": '{"a": 1}'}, "bad_replace_filenames"),
         ({"replace_filenames": '["a", 1]'}, "bad_replace_filenames"),
         ({"principals": '{"a": 1}'}, "bad_principals"),
+        ({"principals": '["eva", "\\ud800"]'}, "bad_principals"),
         ({"user_id": "../x"}, "bad_name"),
     ],
 )

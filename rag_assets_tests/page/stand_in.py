@@ -80,6 +80,7 @@ class StandIn:
     collections: list[dict[str, Any]] = field(default_factory=list)
     documents: list[dict[str, Any]] = field(default_factory=list)
     hits: list[dict[str, Any]] = field(default_factory=list)
+    next: int | None = None
     answer: str = ANSWER
     passage: dict[str, Any] = field(default_factory=dict)
     key: str = ""
@@ -116,7 +117,7 @@ class StandIn:
         return answer
 
     def _documents(self) -> dict[str, Any]:
-        return {"documents": self.documents, "next": None}
+        return {"documents": self.documents, "next": self.next}
 
     async def _retry(self, request: Request) -> Response:
         self.said.append(await request.json())

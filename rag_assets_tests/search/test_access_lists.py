@@ -76,8 +76,11 @@ def test_a_list_that_is_gone_opens_its_document_if_the_listing_is_complete(
 
 
 @pytest.mark.parametrize(
-    "data", [b"{}", b"[]", b"nonsense", b'{"principals": [1]}', b'{"principals": "eva"}']
-)
+    "data",
+    [b"{}", b"[]", b"nonsense", b'{"principals": [1]}', b'{"principals": "eva"}',
+     b'{"principals": ["board", "\\ud800"]}', b'{"principals": ["board", "a\\u0000"]}',
+     b'{"principals": ["\xff"]}'],
+)  # fmt: skip
 def test_a_broken_list_lets_nobody_in_but_operators(filled: Harness, data: bytes) -> None:
     filled.source.put("board.txt.acl.json", data)
     filled.run()

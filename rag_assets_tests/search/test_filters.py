@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
 from rag.errors import ConfigurationError
-from rag.store.filters import Filters, Range
+from rag.store.database import Connection
+from rag.store.filters import Filters, Range, _pattern
 from rag_assets_tests.ingest.harness import Harness
 
 pytestmark = pytest.mark.slow
@@ -63,6 +66,26 @@ def test_each_filter_means_what_it_says(
 
     assert {hit.document for hit in found.hits} == expected
     assert found.generation is not None and found.as_of is not None
+
+
+def test_every_glob_means_what_fnmatch_says(conn: Connection) -> None:
+    made = random.Random(7)
+    letters = "abcé-]![^\\.*?:=&~|(\n "
+    pairs = [
+        ("".join(made.choices(letters + "[]-!" * 3, k=made.randint(1, 7))),
+         "".join(made.choices(letters, k=made.randint(1, 4))))
+        for _ in range(20_000)
+    ]  # fmt: skip
+    pairs += [("[z-a]", "z"), ("[!z-a]", "z"), ("[!]", "[!]"), ("[]", "[]"), ("[[:a:]]", "a]")]
+    rows = conn.execute(
+        "select name ~ pattern as is_found from unnest(%s::text[], %s::text[])"
+        " with ordinality as given (name, pattern, number) order by number",
+        [[name for _, name in pairs], [_pattern(glob) for glob, _ in pairs]],
+    ).fetchall()
+
+    found = [row["is_found"] for row in rows]
+    assert found == [fnmatchcase(name, glob) for glob, name in pairs]
+    assert 100 < sum(found) < len(found) / 2
 
 
 @pytest.mark.parametrize("bounds", [Range(), Range("a", 3)])

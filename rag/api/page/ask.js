@@ -68,7 +68,7 @@ async function ask(text) {
 	byId("thread").append(turn.root);
 	byId("question").value = "";
 	fit(byId("question"));
-	turn.root.scrollIntoView({ block: "start", behavior: "smooth" });
+	turn.root.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 	running = new AbortController();
 	busy(true);
 	try {

@@ -99,12 +99,20 @@ function draw(found) {
 }
 
 async function more() {
-	const found = await query(next);
-	next = found.next;
-	byId("more-documents").hidden = next === null;
-	const rows = found.documents.map(row);
-	byId("documents").querySelector("tbody").append(...rows);
-	rows[0]?.querySelector("button")?.focus();
+	const mine = turn;
+	const place = byId("documents");
+	place.querySelector(".notice")?.remove();
+	try {
+		const found = await query(next);
+		if (mine !== turn) return;
+		next = found.next;
+		byId("more-documents").hidden = next === null;
+		const rows = found.documents.map(row);
+		place.querySelector("tbody").append(...rows);
+		rows[0]?.querySelector("button")?.focus();
+	} catch (error) {
+		if (mine === turn) place.append(failure(error, more));
+	}
 }
 
 function row(each) {

@@ -84,23 +84,41 @@ where upload_file.job_id = %(job_id)s
 order by upload_file.position
 
 -- name: content_at
--- The content that each address of a collection holds: the last upload's, else the newest version.
-select document.uri, document_version.content_hash
+-- The content that each address of a collection holds: the newest version's, else the last upload's
+-- that waits to be looked at.
+select document.uri, document_version.content_hash,
+    %(sees_all)s or document.principals is null
+        or document.principals && %(principals)s::text[] as is_seen
 from document join document_version on document_version.id = document.version_id
 where document.collection_id = %(collection_id)s and document.uri = any(%(uris)s)
     and document.deleted_at is null
 union all
-select pending.uri, pending.content_hash
+select pending.uri, pending.content_hash,
+    %(sees_all)s or pending.principal = %(uploader)s as is_seen
 from (
-    select distinct on (upload_file.uri) upload_file.uri, upload_file.content_hash
+    select distinct on (upload_file.uri) upload_file.uri, upload_file.content_hash,
+        upload_file.stored_at, upload_job.principal
     from upload_file join upload_job on upload_job.id = upload_file.job_id
     where upload_job.collection_id = %(collection_id)s and upload_file.uri = any(%(uris)s)
-        and upload_file.stored_at is not null
+        and upload_file.stored_at is not null and upload_file.error_code is null
     order by upload_file.uri, upload_file.stored_at desc
 ) as pending
 where not exists (
     select from document
-    where document.collection_id = %(collection_id)s and document.uri = pending.uri)
+    where document.collection_id = %(collection_id)s and document.uri = pending.uri
+        and (document.deleted_at is null or document.deleted_at >= pending.stored_at))
+
+-- name: drop_waiting
+-- Uploads to an address that were deleted before anyone looked at them.
+update upload_file set error_code = %(code)s, error_reason = %(reason)s
+from upload_job
+where upload_job.id = upload_file.job_id and upload_job.collection_id = %(collection_id)s
+    and upload_file.uri = %(uri)s
+    and upload_file.stored_at is not null and upload_file.error_code is null
+    and not exists (
+        select from document
+        where document.collection_id = %(collection_id)s and document.uri = %(uri)s
+            and (document.deleted_at is null or document.deleted_at >= upload_file.stored_at))
 
 -- name: served_files
 -- Served documents of a collection, with their text when it is asked for, by file name.
@@ -141,10 +159,12 @@ order by filename, document.uri, chunk.ordinal
 limit %(limit)s offset %(skip)s
 
 -- name: documents_named
--- Documents of a collection that are not deleted, by file name.
+-- Documents of a collection that are not deleted and that the principals may see, by file name.
 select document.id, document.uri, document.shard
 from document
 where document.collection_id = %(collection_id)s and document.deleted_at is null
+    and (%(sees_all)s or document.principals is null
+        or document.principals && %(principals)s::text[])
     and regexp_replace(document.uri, '^.*/', '') = %(filename)s
 order by document.id
 

@@ -20,10 +20,13 @@ join namespace on namespace.id = collection.namespace_id
 where query_log.id = %(query_id)s
 
 -- name: expected_document
--- A live document of the query's collection by its address or file name, if only one has it.
+-- A live document of the query's collection by its address or file name, if only one of those that
+-- the principals may see has it.
 select min(document.id) as id
 from query_log join document on document.collection_id = query_log.collection_id
 where query_log.id = %(query_id)s and document.deleted_at is null
+    and (%(sees_all)s or document.principals is null
+        or document.principals && %(principals)s::text[])
     and (document.uri = %(document)s or regexp_replace(document.uri, '^.*/', '') = %(document)s)
 having count(*) = 1
 
