@@ -88,7 +88,11 @@ def test_drift_is_requested_for_idle_partitions(bench: Bench) -> None:
         leave_a_run(bench, dg.DagsterRunStatus.QUEUED, "acme/two")
 
         requests = drift_schedule(
-            dg.build_schedule_context(instance=instance, scheduled_execution_time=AT)
+            dg.build_schedule_context(
+                instance=instance,
+                scheduled_execution_time=AT,
+                resources={"database": fake_resources(bench)["database"]},
+            )
         )
 
     assert isinstance(requests, list)
