@@ -26,13 +26,13 @@ def _instance_on_disk(bench: Bench) -> Iterator[None]:
 
 def _evaluate(bench: Bench) -> object:
     at = datetime(2026, 1, 1, 10, 17, tzinfo=UTC)
-    return reconcile_schedule(
-        dg.build_schedule_context(
-            instance=bench.instance,
-            scheduled_execution_time=at,
-            resources={"database": fake_resources(bench)["database"]},
-        )
-    )
+    # a context that is not left keeps an instance open, which dagster then meets elsewhere
+    with dg.build_schedule_context(
+        instance=bench.instance,
+        scheduled_execution_time=at,
+        resources={"database": fake_resources(bench)["database"]},
+    ) as context:
+        return reconcile_schedule(context)
 
 
 def _partitions(bench: Bench) -> set[str]:
