@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 
 from rag.errors import UnavailableError
-from rag.model import Listing, SourceObject
+from rag.model import CollectionName, Listing, SourceObject
 from rag.ports import ParseJob, ParseOutcome
+from rag.store import manifest
+from rag.store.collections import find_collection
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, counts, leave_a_run
 from rag_assets_tests.fakes import FakeParser
 from rag_assets_tests.fakes_source import START, FakeSource
@@ -18,6 +20,8 @@ from rag_assets_tests.world import served
 from sensors import object_store
 
 pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
+
+ACME = CollectionName("acme", "docs")
 
 
 class ParserDuringAnUpload(FakeParser):
@@ -224,6 +228,29 @@ def test_held_back_deletions_are_asked_for_once_they_are_confirmed(
     monkeypatch.setenv("RAG_DELETION_CONFIRM_S", "0.001")
 
     assert counts(bench.run_requested())["raw_documents"]["deleted"] == 1
+
+
+def test_a_confirmation_asks_for_every_shard_that_holds_something(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_all() -> list[str | None]:
+        requests = bench.tick().run_requests or []
+        for request in requests:
+            assert bench.run(str(request.partition_key), request.tags).success
+        return [request.partition_key for request in requests]
+
+    monkeypatch.setenv("RAG_DELETION_FLOOR", "0")
+    source = bench.collect(shards=2)
+    for number in range(6):
+        source.put(f"{number}.txt", b"Text.")
+    both = run_all()
+    source.objects.clear()
+    assert run_all() == both == ["acme/docs/00", "acme/docs/01"]
+    assert run_all() == []
+    manifest.confirm_deletions(bench.conn, find_collection(bench.conn, ACME).id)
+
+    assert run_all() == both
+    assert served(bench.conn, "acme/docs") == {}
 
 
 def test_documents_left_unpublished_by_a_crash_are_work(bench: Bench) -> None:
