@@ -188,8 +188,8 @@ class Settings(ApiSettings, WatchSettings):
     )
     deletion_confirm_s: PositiveFloat = Field(
         300.0,
-        description="A later complete listing this many seconds after the breaker tripped "
-        "confirms the deletions.",
+        description="A complete listing this many seconds after deletions were held back "
+        "confirms them.",
     )
     retention_s: PositiveFloat = Field(
         7 * 86_400.0,

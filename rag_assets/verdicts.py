@@ -31,8 +31,9 @@ def nothing_held(shop: Workshop, shard: Shard) -> Verdict:
     """No deletion waits for confirmation."""
     from rag.store.collections import list_sources
 
-    held = [row for row in list_sources(shop.conn, shop.collection(shard)) if row["breaker_since"]]
-    documents = sum(row["breaker_documents"] or 0 for row in held)
+    sources = list_sources(shop.conn, shop.collection(shard))
+    held = [row for row in sources if row["breaker_documents"]]
+    documents = sum(row["breaker_documents"] for row in held)
     if not held:
         return Verdict(True, "No deletion is held back.", {"documents_held": 0}, WARN)
     command = f"rag confirm-deletions {shard.name}"

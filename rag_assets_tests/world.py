@@ -105,3 +105,12 @@ def spooled(folder: Path) -> list[Path]:
     """Files that the spool of this folder holds, in memory and on disk."""
     shelves = Spool(folder)._shelves
     return [path for shelf in shelves for path in shelf.folder.glob(f"{shelf.prefix}*")]
+
+
+def held_for(conn: Connection, time: str) -> None:
+    """What the breaker holds back is so much older now."""
+    parameters = {"time": time}
+    conn.execute(
+        "update document set missing_since = missing_since - %(time)s::interval", parameters
+    )
+    conn.execute("update source set breaker_since = breaker_since - %(time)s::interval", parameters)

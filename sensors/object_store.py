@@ -18,11 +18,11 @@ import dagster as dg
 
 from rag.errors import RagError, TransientError
 from rag.fingerprint import digest
-from rag.ports import Source, StatefulSource
+from rag.ports import StatefulSource
 from rag_assets.jobs import ingest
-from rag_assets.partitions import COLLECTIONS
 from resources.object_store import ObjectStoreResource
 from resources.postgres import DatabaseResource
+from sensors.partitions import ensure_partitions
 from sensors.run_history import PLAN_TAG, RunHistory, history_of, partitions_under_way
 from sensors.work import (
     ShardWork,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rag.store.collections import Collection
     from rag.store.database import Connection, Row
 
-# Dagster ends a tick after 60 s
+# Dagster ends a tick after 60 s, and forgets all that it saw
 BUDGET_S = 40.0
 # a source that says it is as it was is listed all the same after this long: its documents may have
 # been changed by hand (`rag retry`)
@@ -100,7 +100,8 @@ def look_around(
     context: dg.SensorEvaluationContext,
     busy: set[str],
 ) -> Look:
-    """Look at the sources in turn, from where the last tick ran out of time, for 40 s."""
+    """Look at the sources in turn, from where the last tick ran out of time, for 40 s. A listing
+    that lasts longer is cut, and counts as incomplete."""
     from rag.settings import load_settings
     from rag.store.collections import all_sources, find_collection
 
@@ -112,25 +113,20 @@ def look_around(
     look = Look(settled=seen.get("settled", {}))
     for shard, item, reason in unfinished_work(conn, load_settings()):
         look.add(shard, item, reason)
+    before: int | None = None
     for row in _in_turn(rows, seen.get("after") or 0):
         collection = collections[collection_of(row)]
         if all(shard.partition_key in busy for shard in collection.shard_list()):
             continue
-        _look_at(conn, object_store, collection, row, look)
-        if time.monotonic() > deadline:
+        is_cut = _look_at(conn, object_store, collection, row, look, deadline)
+        if is_cut and before is not None:
+            look.resume_after = before  # it began late: it comes first in the next tick
+            break
+        if is_cut or time.monotonic() > deadline:
             look.resume_after = row["id"]
             break
+        before = row["id"]
     return look
-
-
-def ensure_partitions(instance: dg.DagsterInstance, collections: Sequence[Collection]) -> None:
-    """Every shard of these collections is a partition."""
-    wanted = [shard.partition_key for item in collections for shard in item.shard_list()]
-    known = set(instance.get_dynamic_partitions(COLLECTIONS))
-    missing = [key for key in wanted if key not in known]
-    if missing:
-        # a thousand at once take 0.2 s; through the sensor's result 24 s
-        instance.add_dynamic_partitions(COLLECTIONS, missing)
 
 
 def _in_turn(rows: Sequence[Row], after: int) -> list[Row]:
@@ -144,32 +140,40 @@ def _look_at(
     collection: Collection,
     row: Row,
     look: Look,
-) -> None:
-    """Add what one source asks for. A source that does not answer is named, and left for later."""
+    deadline: float,
+) -> bool:
+    """Add what one source asks for; whether it was cut. A source that does not answer is named, and
+    left for later; so is what a cut listing did not reach."""
     from rag.ingest import reconcile
     from rag.settings import load_settings
+    from rag.sources.timed import TimedSource
 
     look.sources += 1
     try:
-        source = object_store.open_source(row["uri"], **row["options"])
+        source = TimedSource(object_store.open_source(row["uri"], **row["options"]), deadline)
         state = _state(source, row)
         if state and _is_settled(look, row, state):
-            return
+            return False
         plan = reconcile.look(conn, scope_of(collection, row), source)
     except RagError as error:
         look.notes.append(f"{row['uri']} can not be read: {error.message}")
-        return
+        return False
     if state and plan.is_empty and plan.is_complete:
         look.settled[str(row["id"])] = (state, time.time())
-    if not plan.is_complete:
+    if source.is_cut:
+        look.notes.append(
+            f"{row['uri']} was not listed to its end in time: the hourly run sees the rest"
+        )
+    elif not plan.is_complete:
         look.notes.append(f"{row['uri']} was listed in part: nothing is deleted by it")
     for shard, item, reason in listed_work(conn, load_settings(), collection, row, plan):
         look.add(shard, item, reason)
+    return source.is_cut
 
 
-def _state(source: Source, row: Row) -> str | None:
+def _state(source: StatefulSource, row: Row) -> str | None:
     """What the source and the choice of its objects amount to; None where only a listing tells."""
-    state = source.state() if isinstance(source, StatefulSource) else None
+    state = source.state()
     return state and digest([state, json.dumps(row["options"], sort_keys=True)]).hex()
 
 

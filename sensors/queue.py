@@ -15,7 +15,8 @@ from rag.errors import TransientError
 from rag.model import Shard
 from rag_assets.jobs import ingest
 from resources.postgres import DatabaseResource
-from sensors.object_store import Look, ensure_partitions, requested_runs
+from sensors.object_store import Look, requested_runs
+from sensors.partitions import ensure_partitions
 from sensors.run_history import partitions_under_way
 from sensors.work import collection_of
 

@@ -1,11 +1,13 @@
-"""Every hour each shard is brought up to date, whatever the sensor believes."""
+"""Every hour each shard is brought up to date, whatever the sensors believe, or if none ticks."""
 
 from __future__ import annotations
 
 import dagster as dg
 
+from rag.errors import TransientError
 from rag_assets.jobs import ingest
-from rag_assets.partitions import COLLECTIONS
+from resources.postgres import DatabaseResource
+from sensors.partitions import match_partitions
 from sensors.run_history import partitions_under_way
 
 
@@ -15,14 +17,19 @@ from sensors.run_history import partitions_under_way
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Requests a run of every collection shard each hour, so that nothing depends on "
-    "the sensor alone. A shard that is up to date costs its listing.",
+    "the sensor alone. A shard that is up to date costs its listing. Partitions are made for new "
+    "collections, and those whose collection is gone are deleted.",
 )
 def reconcile_schedule(
-    context: dg.ScheduleEvaluationContext,
+    context: dg.ScheduleEvaluationContext, database: DatabaseResource
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """One run per partition that has none under way."""
+    """One run per shard that has none under way."""
     busy = partitions_under_way(context.instance)
-    partitions = context.instance.get_dynamic_partitions(COLLECTIONS)
+    try:
+        with database.connect() as conn:
+            partitions = match_partitions(conn, context.instance)
+    except TransientError as error:
+        return dg.SkipReason(error.message)
     requests = [
         dg.RunRequest(
             run_key=f"{partition}:{context.scheduled_execution_time:%Y-%m-%dT%H:%M}",

@@ -15,7 +15,7 @@ from rag_assets.code_versions import code_versions
 from rag_assets.evaluation import evaluate
 from rag_assets.jobs import ingest
 from resources.postgres import DatabaseResource
-from sensors.object_store import ensure_partitions
+from sensors.partitions import ensure_partitions
 from sensors.run_history import PARTITION_TAG, UNDER_WAY, partitions_under_way
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -41,11 +42,18 @@ def listed_work(
     """(shard, item, reason) for each shard that a look at one source asks to be run."""
     from rag.store import manifest
 
-    confirmed = manifest.is_confirmed(conn, scope_of(collection, row), settings.deletion_confirm_s)
+    released: Counter[int] = Counter()
+    if plan.vanished:
+        found = manifest.released(conn, scope_of(collection, row), settings.deletion_confirm_s)
+        released.update(found.values())
     for shard in collection.shard_list():
         part = _part(plan, shard)
         if not part.is_empty:
-            yield shard, f"{row['id']}:{_digest(part, confirmed)}", f"{row['uri']}: {_words(part)}"
+            yield (
+                shard,
+                f"{row['id']}:{_digest(part, released[shard.index])}",
+                f"{row['uri']}: {_words(part)}",
+            )
 
 
 def scope_of(collection: Collection, row: Row) -> Scope:
@@ -73,11 +81,11 @@ def _part(plan: Plan, shard: Shard) -> Plan:
     )
 
 
-def _digest(plan: Plan, confirmed: bool) -> str:
-    return digest(_lines(plan, confirmed)).hex()[:12]
+def _digest(plan: Plan, released: int) -> str:
+    return digest(_lines(plan, released)).hex()[:12]
 
 
-def _lines(plan: Plan, confirmed: bool) -> Iterator[str]:
+def _lines(plan: Plan, released: int) -> Iterator[str]:
     """One after another: there may be a million."""
     for item in plan.fetch():
         obj = item.obj
@@ -90,7 +98,7 @@ def _lines(plan: Plan, confirmed: bool) -> Iterator[str]:
     if plan.is_complete:
         # held-back deletions become work again once they are confirmed
         for item in plan.vanished:
-            yield f"vanished|{item.document_id}|{confirmed}"
+            yield f"vanished|{item.document_id}|{released}"
 
 
 def _words(plan: Plan) -> str:

@@ -30,7 +30,7 @@ def show_overview(shown: Mapping[str, Any]) -> None:
     for row in shown["sources"]:
         say(f"source: {escape(row['uri'])}{chosen(row['options'])} "
             f"(last complete look: {cell(row['listed_at'])})")  # fmt: skip
-        if row["breaker_since"] is not None and row["deletions_confirmed_at"] is None:
+        if row["breaker_documents"]:
             say(
                 f"  [yellow]{plural(row['breaker_documents'], 'deletion')} held back since "
                 f"{cell(row['breaker_since'])}[/yellow]: `rag confirm-deletions "

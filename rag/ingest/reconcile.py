@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -11,7 +11,7 @@ from typing import Protocol
 from rag.fingerprint import shard_index
 from rag.ingest import access_lists
 from rag.ingest.access_lists import AccessChange
-from rag.model import Shard
+from rag.model import Shard, SourceObject
 from rag.ports import Source
 from rag.settings import Settings
 from rag.store import manifest
@@ -36,6 +36,7 @@ class Plan:
     is_complete: bool
     listed_at: datetime  # the server's time before the listing began
     access: tuple[AccessChange, ...] = ()
+    elsewhere: Found = ()  # vanished from other shards: counts in the breaker, no work of ours
 
     @property
     def fetches(self) -> int:
@@ -73,13 +74,17 @@ class Plan:
 
 
 def look(conn: Connection, scope: Scope, source: Source, shard: Shard | None = None) -> Plan:
-    """List the source and compare it (or one shard's part of it) with the manifest: one listing,
-    one statement, no change."""
+    """List the source and compare it with the manifest: one listing, one statement, no change. Of
+    one shard's look the work is its own; what vanished is known of the whole source."""
     listed_at = manifest.clock(conn)
     listing, lists = access_lists.apart(source.list())
-    if shard is not None and shard.count > 1:
-        listing = listing.taking(lambda obj: shard_index(obj.uri, shard.count) == shard.index)
-    listed, found = manifest.compare(conn, scope, listing, listed_at)
+
+    def is_ours(obj: SourceObject) -> bool:
+        if shard is None or shard.count == 1:
+            return True
+        return shard_index(obj.uri, shard.count) == shard.index
+
+    listed, found = manifest.compare(conn, scope, listing, listed_at, is_ours)
     return Plan(
         new=found[Change.NEW],
         changed=found[Change.CHANGED],
@@ -90,6 +95,7 @@ def look(conn: Connection, scope: Scope, source: Source, shard: Shard | None = N
         is_complete=listing.is_complete,
         listed_at=listed_at,
         access=access_lists.changes(conn, scope, lists, listing.is_complete, shard),
+        elsewhere=found[Change.ELSEWHERE],
     )
 
 
@@ -101,17 +107,30 @@ def deletion_threshold(documents: int, settings: Settings) -> int:
 def settle_vanished(
     conn: Connection,
     scope: Scope,
-    vanished: Sequence[Difference],
+    vanished: Iterable[Difference],
+    elsewhere: Iterable[Difference],
     listed_at: datetime,
     settings: Settings,
 ) -> int:
-    """Delete what a complete listing lacks, unless that is suspiciously much: then the breaker
-    holds it until a later complete listing or an operator confirms. Returns documents deleted."""
-    ids = [item.document_id for item in vanished if item.document_id is not None]
-    documents = manifest.count_documents(conn, scope)
-    is_mass = len(ids) > deletion_threshold(documents, settings)
-    if is_mass and not manifest.is_confirmed(conn, scope, settings.deletion_confirm_s):
-        manifest.hold_deletions(conn, scope, ids)
+    """Delete what a complete listing lacks, unless that is suspiciously much of the source, in all
+    its shards: then the breaker holds it until a later complete listing or an operator confirms.
+    What they confirm is what was held then; the rest is judged anew. Returns documents deleted."""
+    ours, others = _ids(vanished), _ids(elsewhere)
+    is_tripped = manifest.is_tripped(conn, scope)
+    if not (ours or others or is_tripped):
         return 0
-    manifest.clear_breaker(conn, scope)
-    return manifest.delete_documents(conn, ids, listed_at) if ids else 0
+    released = manifest.released(conn, scope, settings.deletion_confirm_s) if is_tripped else {}
+    waiting = [each for each in (*ours, *others) if each not in released]
+    documents = manifest.count_documents(conn, scope)
+    if len(waiting) > deletion_threshold(documents, settings):
+        manifest.hold_deletions(conn, scope, waiting, listed_at)
+        ours = [each for each in ours if each in released]
+    elif any(each in released for each in others):
+        manifest.hold_deletions(conn, scope, (), listed_at)  # theirs stays confirmed
+    elif is_tripped:
+        manifest.clear_breaker(conn, scope)
+    return manifest.delete_documents(conn, ours, listed_at) if ours else 0
+
+
+def _ids(found: Iterable[Difference]) -> list[int]:
+    return [item.document_id for item in found if item.document_id is not None]

@@ -94,7 +94,9 @@ def _register_source(
         vanished = [item for item in work.vanished if item.document_id not in renamed]
         with shop.conn.transaction():
             manifest.lock_shard(shop.conn, scope.collection_id, scope.shards[0])
-            deleted = settle_vanished(shop.conn, scope, vanished, work.listed_at, shop.settings)
+            deleted = settle_vanished(
+                shop.conn, scope, vanished, work.elsewhere, work.listed_at, shop.settings
+            )
             manifest.mark_listed(shop.conn, scope)
             hints.clear_hints(shop.conn, scope, work.listed_at)
         report.add("deleted", deleted)

@@ -1,9 +1,9 @@
 """Rows of a Postgres table as documents: one row, one short Markdown file.
 
 The address is `postgresql-table://<database>/<schema>.<table>?text=body&id=id&title=title&
-updated=updated_at`; only `text` must be named. It holds no password: the database's URL comes from
-RAG_TABLE_<DATABASE>_URL, or is the platform's own where no database is named. SQL stands here and
-not in rag/store, because its identifiers are the user's.
+updated=updated_at&cursor=updated_at`; only `text` must be named. It holds no password: the
+database's URL comes from RAG_TABLE_<DATABASE>_URL, or is the platform's own where no database is
+named. SQL stands here and not in rag/store, because its identifiers are the user's.
 """
 
 from __future__ import annotations
@@ -44,6 +44,12 @@ _ROW = """
 select xmin::text || '-' || {stamp} as etag, {document} as document from {table}
 where {id} = %(key)s
 """
+# a column that grows with every insert and update tells nearly as much, from its index; deletions
+# leave no trace in it, but the count does
+_CURSOR_STATE = """
+select count(*) || ':' || coalesce(max({cursor})::text, '') as state
+from {table} where {id} is not null
+"""
 # one number for the whole table: any insert, update or deletion gives another
 _STATE = """
 select count(*) || ':' || coalesce(sum(hashtextextended(
@@ -62,6 +68,7 @@ class TableAddress:
     id: str = "id"
     title: str | None = None
     updated: str | None = None
+    cursor: str | None = None
 
     @classmethod
     def parse(cls, uri: str) -> TableAddress:
@@ -69,7 +76,9 @@ class TableAddress:
         parts = urlsplit(uri)
         names = dict(parse_qsl(parts.query, keep_blank_values=True))
         table = tuple(unquote(parts.path.strip("/")).split("."))
-        is_known = set(names) <= {"text", "id", "title", "updated"} and all(names.values())
+        is_known = set(names) <= {"text", "id", "title", "updated", "cursor"} and all(
+            names.values()
+        )
         is_known = is_known and "%" not in "".join(names.values())  # psycopg's own sign
         is_table = (
             "%" not in parts.path
@@ -80,7 +89,7 @@ class TableAddress:
         if parts.scheme != SCHEME or not is_known or not is_table or "text" not in names:
             raise ConfigurationError(
                 f"'{uri}' is not a table's address: write {SCHEME}://database/schema.table?"
-                "text=column, and if need be &id=, &title= and &updated=.",
+                "text=column, and if need be &id=, &title=, &updated= and &cursor=.",
                 code="bad_source",
             )
         return cls(parts.netloc, table, **names)
@@ -123,10 +132,12 @@ class TableSource:
         return True
 
     def state(self) -> str:
-        """What the rows amount to now: another after any insert, update or deletion. One row over
-        the wire, however many the table has. Raises as `list`."""
+        """What the rows amount to now: another after any insert, update or deletion, as far as the
+        cursor tells where there is one. One row over the wire, however many the table has. Raises
+        as `list`."""
+        told = _CURSOR_STATE if self._address.cursor else _STATE
         with self._connection() as conn:
-            row = conn.execute(self._sql(_STATE)).fetchone()
+            row = conn.execute(self._sql(told)).fetchone()
         assert row is not None
         return str(row["state"])
 
@@ -176,6 +187,7 @@ class TableSource:
             stamp=sql.SQL("(extract(epoch from {}) * 1000000)::bigint").format(modified),
             modified=modified,
             updated=updated,
+            cursor=sql.Identifier(address.cursor) if address.cursor else sql.SQL("null"),
             document=sql.SQL("{} || {}").format(title, text),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,7 @@ class Change(StrEnum):
     TOUCHED = "touched"  # only its time differs: nothing to fetch
     WAITING = "waiting"  # failed to fetch, unchanged, not due again
     VANISHED = "vanished"
+    ELSEWHERE = "elsewhere"  # vanished, and another shard's to delete
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,14 @@ class Compared(NamedTuple):
 
 
 def compare(
-    conn: Connection, scope: Scope, objects: Iterable[SourceObject], listed_at: datetime
+    conn: Connection,
+    scope: Scope,
+    objects: Iterable[SourceObject],
+    listed_at: datetime,
+    is_ours: Callable[[SourceObject], bool],
 ) -> Compared:
-    """How `objects`, listed from `listed_at` on, differ from the manifest of `scope`, by name.
+    """How `objects`, the whole source listed from `listed_at` on, differ from the manifest of
+    `scope`, whose objects are those that are ours, by name.
 
     They go to the server while they are found, some thousand to a statement: none waits for a slow
     source, and no more than these are held here."""
@@ -103,7 +109,8 @@ def compare(
     while batch := tuple(islice(remaining, _PAGE)):
         with conn.transaction(), conn.cursor().copy(sql["copy_listing"]) as copy:
             for obj in batch:
-                copy.write_row((obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at))
+                values = (obj.uri, obj.etag, obj.version, obj.size_bytes, obj.modified_at)
+                copy.write_row((*values, is_ours(obj)))
     with conn.transaction():
         listed = conn.execute(sql["count_listed"]).fetchone()
         conn.execute(sql["insert_differences"], scoped)
@@ -135,7 +142,7 @@ def _difference(row: Row) -> Difference:
 
 
 def count_documents(conn: Connection, scope: Scope) -> int:
-    """Objects in the manifest of `scope` that are not deleted."""
+    """Objects of the source that are not deleted, in all its shards."""
     row = conn.execute(statements("manifest")["count_documents"], scope.parameters).fetchone()
     assert row is not None
     return int(row["documents"])
@@ -237,11 +244,20 @@ def delete_documents(conn: Connection, ids: Sequence[int], listed_at: datetime) 
     return int(row["documents"])
 
 
-def hold_deletions(conn: Connection, scope: Scope, ids: Sequence[int]) -> None:
-    """Trip the breaker: the documents are marked missing and stay in search."""
+def is_tripped(conn: Connection, scope: Scope) -> bool:
+    """Whether deletions of the source are held back; other shards that would decide on them wait
+    until the transaction ends."""
+    row = conn.execute(statements("manifest")["breaker"], {"source_id": scope.source_id}).fetchone()
+    return row is not None and row["breaker_since"] is not None
+
+
+def hold_deletions(conn: Connection, scope: Scope, ids: Sequence[int], listed_at: datetime) -> None:
+    """Trip the breaker, or keep it tripped: the documents are marked missing, less those seen
+    since `listed_at`, and stay in search."""
     sql = statements("manifest")
-    conn.execute(sql["mark_missing"], {"ids": list(ids)})
     conn.execute(sql["trip_breaker"], {"source_id": scope.source_id, "documents": len(ids)})
+    if ids:
+        conn.execute(sql["mark_missing"], {"ids": list(ids), "listed_at": listed_at})
 
 
 def clear_breaker(conn: Connection, scope: Scope) -> None:
@@ -249,11 +265,12 @@ def clear_breaker(conn: Connection, scope: Scope) -> None:
     conn.execute(statements("manifest")["clear_breaker"], {"source_id": scope.source_id})
 
 
-def is_confirmed(conn: Connection, scope: Scope, confirm_s: float) -> bool:
-    """Whether an operator, or this later complete listing, confirms the held-back deletions."""
+def released(conn: Connection, scope: Scope, confirm_s: float) -> dict[int, int]:
+    """The source's documents, with their shards, whose deletion was held back and is confirmed by
+    an operator, or by any complete listing now that lacks them still."""
     parameters = {"source_id": scope.source_id, "confirm_s": confirm_s}
-    row = conn.execute(statements("manifest")["breaker"], parameters).fetchone()
-    return row is not None and bool(row["is_confirmed"])
+    rows = conn.execute(statements("manifest")["released"], parameters)
+    return {row["id"]: row["shard"] for row in rows}
 
 
 def confirm_deletions(conn: Connection, collection_id: int) -> list[tuple[str, int]]:

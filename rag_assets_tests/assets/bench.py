@@ -55,16 +55,13 @@ class Bench:
     def collect(
         self, name: str = COLLECTION, uri: str = "fake://bucket/", shards: int = 1
     ) -> FakeSource:
-        """A collection with one more source."""
+        """A collection with one more source; its partitions are for others to make."""
         parsed = CollectionName.parse(name)
         known = {(row["namespace"], row["name"]) for row in collections.list_collections(self.conn)}
         if (parsed.namespace, parsed.collection) not in known:
             collections.create_collection(self.conn, parsed, shards=shards)
         collection = collections.find_collection(self.conn, parsed)
         collections.add_source(self.conn, collection, uri)
-        self.instance.add_dynamic_partitions(
-            "collections", [shard.partition_key for shard in collection.shard_list()]
-        )
         self.sources[uri] = FakeSource(uri)
         return self.sources[uri]
 
@@ -83,7 +80,8 @@ class Bench:
         tags: Mapping[str, str] | None = None,
         checks: Sequence[dg.AssetCheckKey] = (),
     ) -> dg.ExecuteInProcessResult:
-        """The job `ingest` on one partition, as the daemon would run it; or some checks alone."""
+        """The job `ingest` on one partition, as `rag ingest` runs it; or some checks alone."""
+        self.instance.add_dynamic_partitions("collections", [partition])
         job = self.definitions.get_repository_def().get_job("ingest")
         if checks:
             job = job.get_subset(asset_selection=frozenset(), asset_check_selection=set(checks))
@@ -96,6 +94,7 @@ class Bench:
 
     def run_range(self, first: str, last: str) -> dg.ExecuteInProcessResult:
         """One run over a range of partitions: what nobody should launch."""
+        self.instance.add_dynamic_partitions("collections", [first, last])
         job = self.definitions.get_repository_def().get_job("ingest")
         tags = {
             "dagster/asset_partition_range_start": first,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
 
 import dagster as dg
 import pytest
 
 from rag.errors import UnavailableError
-from rag.model import Listing
+from rag.model import CollectionName, Listing, SourceObject
 from rag.ports import ParseJob, ParseOutcome
+from rag.store import manifest
+from rag.store.collections import find_collection
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, counts, leave_a_run
 from rag_assets_tests.fakes import FakeParser
 from rag_assets_tests.fakes_source import START, FakeSource
@@ -17,6 +20,8 @@ from rag_assets_tests.world import served
 from sensors import object_store
 
 pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
+
+ACME = CollectionName("acme", "docs")
 
 
 class ParserDuringAnUpload(FakeParser):
@@ -29,6 +34,30 @@ class ParserDuringAnUpload(FakeParser):
     def parse(self, jobs: Iterable[ParseJob]) -> Iterator[ParseOutcome]:
         self._source.put("late.txt", b"Late.")
         yield from super().parse(jobs)
+
+
+class SlowSource(FakeSource):
+    """Its listing names everything, and then takes its time to end."""
+
+    seconds = 0.0
+
+    def list(self) -> Listing:
+        def scan() -> Generator[SourceObject, None, bool]:
+            yield from self.objects_now()
+            time.sleep(self.seconds)
+            return True
+
+        return Listing.scanned(scan())
+
+    def objects_now(self) -> tuple[SourceObject, ...]:
+        return super().list().objects
+
+
+def slow_down(bench: Bench, uri: str, seconds: float) -> SlowSource:
+    source = SlowSource(uri, objects=bench.sources[uri].objects)
+    source.seconds = seconds
+    bench.sources[uri] = source
+    return source
 
 
 def skip_reason(result: dg.SensorResult) -> str:
@@ -62,7 +91,6 @@ def test_a_new_file_asks_for_one_run_of_its_partition(bench: Bench) -> None:
 
 def test_partitions_of_new_collections_are_added(bench: Bench) -> None:
     bench.collect(shards=3).put("a.txt", b"Text.")
-    bench.instance.delete_dynamic_partition("collections", "acme/docs/01")
 
     bench.tick()
 
@@ -202,6 +230,29 @@ def test_held_back_deletions_are_asked_for_once_they_are_confirmed(
     assert counts(bench.run_requested())["raw_documents"]["deleted"] == 1
 
 
+def test_a_confirmation_asks_for_every_shard_that_holds_something(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_all() -> list[str | None]:
+        requests = bench.tick().run_requests or []
+        for request in requests:
+            assert bench.run(str(request.partition_key), request.tags).success
+        return [request.partition_key for request in requests]
+
+    monkeypatch.setenv("RAG_DELETION_FLOOR", "0")
+    source = bench.collect(shards=2)
+    for number in range(6):
+        source.put(f"{number}.txt", b"Text.")
+    both = run_all()
+    source.objects.clear()
+    assert run_all() == both == ["acme/docs/00", "acme/docs/01"]
+    assert run_all() == []
+    manifest.confirm_deletions(bench.conn, find_collection(bench.conn, ACME).id)
+
+    assert run_all() == both
+    assert served(bench.conn, "acme/docs") == {}
+
+
 def test_documents_left_unpublished_by_a_crash_are_work(bench: Bench) -> None:
     bench.collect().put("a.txt", b"Text.")
     bench.run_requested()
@@ -246,10 +297,10 @@ def test_a_database_that_does_not_answer_is_a_reason_to_skip(bench: Bench) -> No
 def test_when_time_runs_out_the_next_tick_goes_on_where_it_stopped(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "BUDGET_S", -1.0)
-    names = ["acme/a", "acme/b", "acme/c"]
-    for name in names:
+    monkeypatch.setattr(object_store, "BUDGET_S", 1.0)
+    for name in ["acme/a", "acme/b", "acme/c"]:
         bench.collect(name, f"fake://{name}/").put("a.txt", b"Text.")
+        slow_down(bench, f"fake://{name}/", 1.5)
 
     assert [partitions(bench.tick()) for _ in range(4)] == [
         ["acme/a"],
@@ -257,6 +308,36 @@ def test_when_time_runs_out_the_next_tick_goes_on_where_it_stopped(
         ["acme/c"],
         ["acme/a"],
     ]
+
+
+def test_a_listing_that_does_not_end_loses_neither_the_tick_nor_the_other_collections(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "BUDGET_S", 1.0)
+    bench.collect("acme/endless", "fake://endless/")
+    slow_down(bench, "fake://endless/", 20.0)
+    bench.collect("acme/other", "fake://other/").put("b.txt", b"Text.")
+    began = time.monotonic()
+
+    assert "not listed to its end in time" in skip_reason(bench.tick())
+    assert partitions(bench.tick()) == ["acme/other"]
+
+    assert time.monotonic() - began < 15.0
+
+
+def test_a_source_that_began_late_comes_first_in_the_next_tick(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(object_store, "BUDGET_S", 4.0)
+    bench.collect("acme/before", "fake://before/")
+    bench.collect().put("a.txt", b"Text.")
+    bench.run_requested()
+    for uri in bench.sources:
+        slow_down(bench, uri, 2.5)
+    bench.sources["fake://bucket/"].delete("a.txt")
+
+    assert "not listed to its end" in skip_reason(bench.tick())
+    assert partitions(bench.tick()) == ["acme/docs"]  # only a whole listing tells of a deletion
 
 
 class TellingSource(FakeSource):

@@ -123,13 +123,10 @@ def test_an_error_that_no_retry_can_help_fails_at_once(bench: Bench) -> None:
 
 
 def test_a_partition_of_no_collection_says_what_to_do(bench: Bench) -> None:
-    bench.instance.add_dynamic_partitions("collections", ["acme/ghost"])
-
     assert "rag collection create" in failure_of(bench.run("acme/ghost"))
 
 
 def test_a_partition_left_by_another_number_of_shards_is_refused(bench: Bench) -> None:
     bench.collect()
-    bench.instance.add_dynamic_partitions("collections", ["acme/docs/03"])
 
     assert "does not fit" in failure_of(bench.run("acme/docs/03"))

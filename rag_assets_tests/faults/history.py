@@ -19,7 +19,7 @@ from rag.store.database import Connection
 from rag_assets_tests.faults import points
 from rag_assets_tests.faults.points import DEATHS, PAUSES, PausedRun
 from rag_assets_tests.ingest.harness import Harness
-from rag_assets_tests.world import assert_world_is_sound, served
+from rag_assets_tests.world import assert_world_is_sound, held_for, served
 
 NAME = "acme/docs"
 NAMES = st.sampled_from([f"{letter}.txt" for letter in "abcdef"])
@@ -334,8 +334,7 @@ class World(RuleBasedStateMachine):
         self.let_time_pass()
         ledger.retry(self.conn, self.collection.id)
         self.harness.run()
-        self.conn.execute("update source set breaker_since = now() - interval '1 hour'"
-                          " where breaker_since is not null")  # fmt: skip
+        held_for(self.conn, "1 hour")
         self.harness.run()
         self.is_index_touched = True
         self.is_sound()

@@ -87,9 +87,12 @@ def test_drift_is_requested_for_idle_partitions(bench: Bench) -> None:
         bench.collect("acme/two", "fake://two/")
         leave_a_run(bench, dg.DagsterRunStatus.QUEUED, "acme/two")
 
-        requests = drift_schedule(
-            dg.build_schedule_context(instance=instance, scheduled_execution_time=AT)
-        )
+        with dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=AT,
+            resources={"database": fake_resources(bench)["database"]},
+        ) as context:
+            requests = drift_schedule(context)
 
     assert isinstance(requests, list)
     assert [request.partition_key for request in requests] == ["acme/one"]

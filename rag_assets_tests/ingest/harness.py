@@ -35,14 +35,15 @@ class Harness:
     settings: dict[str, Any] = field(default_factory=dict)
     others: dict[str, FakeSource] = field(default_factory=dict)
     runs: int = 0
+    shards: int = 1
 
     def __post_init__(self) -> None:
-        collection = collections.create_collection(self.conn, self.name)
+        collection = collections.create_collection(self.conn, self.name, shards=self.shards)
         collections.add_source(self.conn, collection, self.source.uri)
 
     @property
     def shard(self) -> Shard:
-        return Shard(self.name)
+        return Shard(self.name, 0, self.shards)
 
     def shop(self) -> Workshop:
         """The tools of the next run."""
@@ -60,9 +61,10 @@ class Harness:
             run_id=f"run-{self.runs}",
         )
 
-    def run(self) -> dict[str, dict[str, int]]:
-        """Bring the collection up to date; returns each stage's counts."""
-        return {r.stage: r.counts for r in bring_up_to_date(self.shop(), self.shard)}
+    def run(self, index: int = 0) -> dict[str, dict[str, int]]:
+        """Bring one shard up to date, by default the first; returns each stage's counts."""
+        shard = Shard(self.name, index, self.shards)
+        return {r.stage: r.counts for r in bring_up_to_date(self.shop(), shard)}
 
     def search(self, query: str, **options: Any) -> SearchResult:
         """Search the collection."""

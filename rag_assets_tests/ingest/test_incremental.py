@@ -15,7 +15,7 @@ from rag.store.database import Connection, connect
 from rag_assets_tests.fakes_source import FakeSource
 from rag_assets_tests.ingest.harness import Harness
 from rag_assets_tests.stack.processes import eventually
-from rag_assets_tests.world import assert_world_is_sound, served
+from rag_assets_tests.world import assert_world_is_sound, held_for, served
 
 PARAGRAPHS = [
     f"Paragraph {n} tells how station {n} measures wind with its own instrument number {n * 37}."
@@ -167,7 +167,7 @@ def test_a_later_complete_listing_confirms_a_mass_deletion(harness: Harness) -> 
     for n in range(9):
         harness.source.delete(f"{n}.txt")
     harness.run()
-    harness.conn.execute("update source set breaker_since = now() - interval '6 minutes'")
+    held_for(harness.conn, "6 minutes")
     assert harness.run()["raw_documents"]["deleted"] == 9
 
 

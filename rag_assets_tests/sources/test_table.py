@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -149,6 +149,32 @@ def test_any_change_of_any_row_is_another_state(place: TablePlace) -> None:
         assert source.state() == states[-1]
     assert len(set(states[:-1])) == 4
     assert states[-1] == states[0]
+
+
+def test_a_cursor_tells_of_inserts_updates_and_deletions(place: TablePlace) -> None:
+    source = TableSource(f"{PLAIN}&cursor=updated_at", place.url)
+    moment = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+    states = [source.state()]
+    for number in range(3):
+        place.put(f"{number}", b"text", updated_at=moment + timedelta(seconds=number))
+        states.append(source.state())
+    place.put("0", b"other text", updated_at=moment + timedelta(seconds=3))
+    states.append(source.state())
+    place.delete("1")
+    states.append(source.state())
+
+    assert source.state() == states[-1]
+    assert len(set(states)) == 6
+
+
+def test_what_a_cursor_does_not_tell_the_listing_does(place: TablePlace) -> None:
+    source = TableSource(f"{PLAIN}&cursor=updated_at", place.url)
+    place.put("1", b"text")
+    state, obj = source.state(), only(source)
+    place.put("1", b"other text")  # whose time nobody kept
+
+    assert source.state() == state
+    assert only(source).etag != obj.etag
 
 
 def test_a_key_that_repeats_is_refused(place: TablePlace) -> None:

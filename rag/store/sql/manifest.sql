@@ -3,10 +3,11 @@
 select clock_timestamp() as now
 
 -- name: create_listing
--- A place for one listing. A source may name an object twice: what it says last counts.
+-- A place for one listing. A source may name an object twice: what it says last counts. Other
+-- shards' objects are only there to tell what vanished from the whole source.
 create temporary table if not exists listing (
     place bigint generated always as identity, uri text, etag text, object_version text,
-    size_bytes bigint, modified_at timestamptz
+    size_bytes bigint, modified_at timestamptz, is_ours boolean
 )
 
 -- name: create_difference
@@ -26,21 +27,23 @@ delete from difference where source_id = %(source_id)s
 
 -- name: copy_listing
 -- Load the listing in one stream.
-copy listing (uri, etag, object_version, size_bytes, modified_at) from stdin
+copy listing (uri, etag, object_version, size_bytes, modified_at, is_ours) from stdin
 
 -- name: count_listed
--- How many objects the listing names.
-select count(distinct uri) as objects from listing
+-- How many objects of ours the listing names.
+select count(distinct uri) as objects from listing where is_ours
 
 -- name: insert_differences
 -- What differs between the listing and the manifest of one shard, a row per object, by kind and
 -- name. 'waiting' is an object that could not be fetched, has not changed, and is not due for
--- another try. What was looked at or deleted after this listing began is newer than the listing and
+-- another try. 'elsewhere' is one that vanished and is another shard's to delete. One that was
+-- missing and is back is 'touched', so that its absence is forgotten. What was looked at or deleted after this listing began is newer than the listing and
 -- left alone. Attachments, which no listing names, never vanish. Documents erased on request are
 -- not seen again.
 insert into difference
 with named as (
-    select distinct on (uri) uri, etag, object_version, size_bytes, modified_at from listing
+    select distinct on (uri) uri, etag, object_version, size_bytes, modified_at, is_ours
+    from listing
     where not exists (
         select from erasure where erasure.collection_id = %(collection_id)s
             and erasure.uri_hash = sha256(convert_to(listing.uri, 'UTF8')))
@@ -62,26 +65,28 @@ from named as listing
 left join document on document.source_id = %(source_id)s and document.uri = listing.uri
 left join dead_letter as failed
     on failed.document_id = document.id and failed.stage = 'fetch' and failed.resolved_at is null
-where document.id is null
+where listing.is_ours and (document.id is null
     or greatest(document.looked_at, document.deleted_at) <= %(listed_at)s and (
         document.deleted_at is not null
+        or document.missing_since is not null
         or failed.id is not null
         or (document.etag, document.object_version, document.size_bytes, document.modified_at)
             is distinct from
-            (listing.etag, listing.object_version, listing.size_bytes, listing.modified_at))
+            (listing.etag, listing.object_version, listing.size_bytes, listing.modified_at)))
 union all
 select
     document.uri, document.etag, document.object_version, document.size_bytes,
-    document.modified_at, document.id, 'vanished'
+    document.modified_at, document.id,
+    case when document.shard = any(%(shards)s) then 'vanished' else 'elsewhere' end
 from document
-where document.source_id = %(source_id)s and document.shard = any(%(shards)s)
+where document.source_id = %(source_id)s
     and document.deleted_at is null and document.looked_at <= %(listed_at)s
     and document.parent_id is null
     and not exists (select from named where named.uri = document.uri)
 )
 select %(source_id)s, row_number() over (
-        order by array_position(array['new', 'changed', 'touched', 'waiting', 'vanished'], change),
-        uri),
+        order by array_position(
+            array['new', 'changed', 'touched', 'waiting', 'vanished', 'elsewhere'], change), uri),
     change, uri, etag, object_version, size_bytes, modified_at, document_id
 from found
 
@@ -97,10 +102,9 @@ where source_id = %(source_id)s and place >= %(first)s and place < %(end)s
 order by place
 
 -- name: count_documents
--- Objects of one source and its shards that are not deleted (attachments are none).
+-- Objects of one source, in all its shards, that are not deleted (attachments are none).
 select count(*) as documents from document
-where source_id = %(source_id)s and shard = any(%(shards)s) and deleted_at is null
-    and parent_id is null
+where source_id = %(source_id)s and deleted_at is null and parent_id is null
 
 -- name: upsert_documents
 -- Make or revive the manifest rows of one batch; the look itself is recorded later.
@@ -214,34 +218,53 @@ with gone as (
 )
 select count(*) as documents from gone where id = any(%(ids)s)
 
--- name: mark_missing
--- Documents a complete listing lacks, while the breaker holds.
-update document set missing_since = coalesce(missing_since, now()) where id = any(%(ids)s)
+-- name: breaker
+-- Since when deletions of the source are held back, if they are; nobody else decides on them
+-- before this transaction ends.
+select breaker_since from source where id = %(source_id)s for no key update
 
 -- name: trip_breaker
 -- Remember since when, and for how many documents, deletions are held back.
-update source set breaker_since = coalesce(breaker_since, now()), breaker_documents = %(documents)s
+update source set
+    breaker_since = coalesce(breaker_since, clock_timestamp()), breaker_documents = %(documents)s
 where id = %(source_id)s
 
--- name: clear_breaker
--- Nothing is held back any more.
-update source set breaker_since = null, breaker_documents = null, deletions_confirmed_at = null
-where id = %(source_id)s and breaker_since is not null
+-- name: mark_missing
+-- Documents a complete listing lacks, in whichever shard, and since when. A mark from before the
+-- breaker tripped is of another time. What another writer has in hand is left to a later look.
+update document set missing_since = clock_timestamp()
+where id in (
+    select document.id from document join source on source.id = document.source_id
+    where document.id = any(%(ids)s) and document.deleted_at is null
+        and document.looked_at <= %(listed_at)s
+        and (document.missing_since is null or document.missing_since < source.breaker_since)
+    for no key update of document skip locked)
 
--- name: breaker
--- Whether held-back deletions are confirmed: by an operator, or by a later complete listing.
-select
-    breaker_since is not null and (
-        deletions_confirmed_at >= breaker_since
-        or breaker_since < now() - make_interval(secs => %(confirm_s)s)
-    ) as is_confirmed
-from source where id = %(source_id)s
+-- name: clear_breaker
+-- Nothing is held back any more, and nothing that was released is left to be deleted.
+update source set breaker_since = null, breaker_documents = null, deletions_confirmed_at = null
+where id = %(source_id)s
+
+-- name: released
+-- Documents that were missing before an operator confirmed, or long enough for a later complete
+-- listing to confirm it. One that was not held back then is not among them.
+select document.id, document.shard
+from document join source on source.id = document.source_id
+where source.id = %(source_id)s and document.deleted_at is null
+    and document.missing_since >= source.breaker_since
+    and (document.missing_since <= source.deletions_confirmed_at
+        or document.missing_since < now() - make_interval(secs => %(confirm_s)s))
 
 -- name: confirm_deletions
--- An operator lets the held-back deletions of a collection through.
-update source set deletions_confirmed_at = now()
-where collection_id = %(collection_id)s and breaker_since is not null
-returning uri, breaker_documents
+-- An operator lets the deletions of a collection through that are held back now.
+with held as (
+    select id, breaker_documents from source
+    where collection_id = %(collection_id)s and breaker_documents > 0
+    for no key update
+)
+update source set deletions_confirmed_at = clock_timestamp(), breaker_documents = 0
+from held where source.id = held.id
+returning source.uri, held.breaker_documents
 
 -- name: listed
 -- When the source was last listed to its end.

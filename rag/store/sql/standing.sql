@@ -124,8 +124,7 @@ left join lateral (
 ) as served on true
 left join lateral (
     select min(source.listed_at) as listed_at,
-        sum(source.breaker_documents) filter (where source.breaker_since is not null
-            and source.deletions_confirmed_at is null) as held
+        nullif(sum(source.breaker_documents), 0) as held
     from source where source.collection_id = collection.id
 ) as sources on true
 where (%(namespace)s::text is null or namespace.name = %(namespace)s)
