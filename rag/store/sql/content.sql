@@ -22,10 +22,11 @@ order by min(document_version.id)
 
 -- name: unparsed
 -- Of these versions, those that are still the newest, unparsed, and not barred by a dead letter; the
--- versions of a content come one after the other.
+-- versions of a content come one after the other. Their objects as the last look had them: a rename
+-- or a touch makes another object of the same version.
 select document.id as document_id, document_version.id as version_id, document.uri,
-    document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
+    document_version.content_hash, document.etag, document.object_version, document.size_bytes,
+    document.modified_at, source.uri as source_uri,
     document.parent_id
 from document
 join document_version on document_version.id = document.version_id
@@ -79,6 +80,22 @@ where exists (
         and collection.namespace_id = %(namespace_id)s)
 on conflict do nothing
 
+-- name: parsed_contents
+-- Those of these contents that this parser has read for the collection's namespace: none of its
+-- documents waits for their bytes, unless it is a mail whose attachments are not registered.
+select parsed.content_hash
+from parsed
+where parsed.namespace_id = (select namespace_id from collection where id = %(collection_id)s)
+    and parsed.parser_id = (select id from fingerprint where name = %(parser)s)
+    and parsed.content_hash = any(%(hashes)b::bytea[]) and parsed.superseded_at is null
+    and not (parsed.metadata ? 'attachments' and exists (
+        select from document_version
+        join document on document.id = document_version.document_id
+            and document.version_id = document_version.id
+        where document_version.content_hash = parsed.content_hash
+            and document.deleted_at is null
+            and document.unpacked_version_id is distinct from document.version_id))
+
 -- name: resolve_parsed
 -- Versions of a shard whose content is parsed now need neither letter nor lease any more.
 with done as (
@@ -119,8 +136,8 @@ with parsed_mail as (
         and document.unpacked_version_id <> document.version_id
 )
 select document.id as document_id, document.version_id, document.uri, document.source_id,
-    document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
+    document_version.content_hash, document.etag, document.object_version, document.size_bytes,
+    document.modified_at, source.uri as source_uri,
     document.parent_id
 from parsed_mail
 join document on document.id = parsed_mail.id
