@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -161,3 +161,11 @@ def lineage(
             "ordinal": ordinal,
         },
     ).fetchall()
+
+
+def lineage_examples(
+    conn: Connection, generation_id: int, document_ids: Sequence[int]
+) -> list[Row]:
+    """What is behind the first chunk of each of these documents, as one generation serves it."""
+    given = {"generation_id": generation_id, "document_ids": list(document_ids)}
+    return conn.execute(statements("retention")["lineage_examples"], given).fetchall()

@@ -298,12 +298,28 @@ where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(
     and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
 
 -- name: chunk_preview
--- A few chunks of the shard, newest documents first.
-select cut_document.uri, chunk.ordinal, chunk.tokens, chunk.headings, chunk.page_first,
-    left(chunk.text, 160) as text
-from cut_document
-join chunk on chunk.chunk_set_id = cut_document.chunk_set_id and chunk.ordinal < 2
-where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
-    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
-order by cut_document.version_id desc, chunk.ordinal
-limit %(limit)s
+-- A few chunks of the shard, newest documents first, with what they were made of, how and by which
+-- runs.
+select namespace.name as namespace, collection.name as collection, shown.*,
+    encode(document_version.content_hash, 'hex') as content_hash, parser.name as parser,
+    chunker.name as chunker, document_version.run_id as registered_by_run,
+    parsed.run_id as parsed_by_run, chunk_set.run_id as cut_by_run
+from (
+    select cut_document.uri, cut_document.version_id, cut_document.parsed_id,
+        cut_document.chunk_set_id, chunk.ordinal, chunk.tokens, chunk.headings, chunk.page_first,
+        left(chunk.text, 160) as text
+    from cut_document
+    join chunk on chunk.chunk_set_id = cut_document.chunk_set_id and chunk.ordinal < 2
+    where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+        and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+    order by cut_document.version_id desc, chunk.ordinal
+    limit %(limit)s
+) as shown
+join document_version on document_version.id = shown.version_id
+join parsed on parsed.id = shown.parsed_id
+join chunk_set on chunk_set.id = shown.chunk_set_id
+join fingerprint as parser on parser.id = parsed.parser_id
+join fingerprint as chunker on chunker.id = chunk_set.chunker_id
+join collection on collection.id = %(collection_id)s
+join namespace on namespace.id = collection.namespace_id
+order by shown.version_id desc, shown.ordinal

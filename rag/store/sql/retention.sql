@@ -227,3 +227,11 @@ from chunk_lineage join generation on generation.id = chunk_lineage.generation_i
 where namespace = %(namespace)s and collection = %(collection)s and uri = %(uri)s
     and (%(ordinal)s::int is null or ordinal = %(ordinal)s)
 order by generation_id desc, ordinal
+
+-- name: lineage_examples
+-- The chain behind the first chunk of each of these documents in one generation.
+select namespace, collection, uri, ordinal, version_id, content_hash, parser, chunker,
+    registered_by_run, parsed_by_run, cut_by_run, published_by_run
+from chunk_lineage
+where generation_id = %(generation_id)s and document_id = any(%(document_ids)s) and ordinal = 0
+order by document_id
