@@ -42,8 +42,8 @@ def stage_metadata(report: StageReport) -> Metadata:
     metadata["failures"] = dg.MetadataValue.md(failures_table(report.failures))
     if report.preview:
         metadata["preview"] = dg.MetadataValue.md(preview_table(report.preview))
-    if report.lineage:
-        metadata["lineage"] = dg.MetadataValue.md(lineage_table(report.lineage))
+    if examples := report.lineage or report.preview:
+        metadata["lineage"] = dg.MetadataValue.md(lineage_table(examples))
     return metadata
 
 

@@ -46,7 +46,7 @@ def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
             report.add("documents", len(cut))
             report.add("tokens", sum(chunk.tokens for item in cut for chunk in item.chunks))
             shop.progress("chunks", report.counts["documents"], len(waiting))
-        report.preview = report.lineage = preview(shop.conn, build)
+        report.preview = preview(shop.conn, build)
         report.counts["total"] = content.select_one(shop.conn, "stage_counts", build)["chunks"]
     return report
 

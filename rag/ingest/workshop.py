@@ -114,8 +114,8 @@ class Workshop:
 
 @dataclass(slots=True)
 class StageReport:
-    """What one stage did to one shard: counts by name, failures, a few examples, where those came
-    from, seconds."""
+    """What one stage did to one shard: counts by name, failures, a few examples (of chunks, or of
+    the lineage of what was published), seconds."""
 
     stage: str
     counts: dict[str, int] = field(default_factory=dict)
