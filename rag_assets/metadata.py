@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -41,6 +42,8 @@ def stage_metadata(report: StageReport) -> Metadata:
     metadata["failures"] = dg.MetadataValue.md(failures_table(report.failures))
     if report.preview:
         metadata["preview"] = dg.MetadataValue.md(preview_table(report.preview))
+    if examples := report.lineage or report.preview:
+        metadata["lineage"] = dg.MetadataValue.md(lineage_table(examples))
     return metadata
 
 
@@ -88,6 +91,36 @@ def preview_table(chunks: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(("document", "chunk", "page", "heading", "tokens", "text"), rows)
 
 
+def lineage_table(chunks: Sequence[Mapping[str, Any]]) -> str:
+    """Where a few chunks come from, as a Markdown table: the version of their document, the
+    configurations, links to the runs that made them, and the command that shows the whole chain."""
+    columns = ("document", "chunk", "version", "sha256", "parser", "chunker", "runs", "see all")
+    rows = [
+        (row["uri"], row["ordinal"], row["version_id"], row["content_hash"][:16], row["parser"],
+         row["chunker"], _runs(row), _lineage_command(row))
+        for row in chunks
+    ]  # fmt: skip
+    return markdown_table(columns, rows)
+
+
+class _Markdown(str):
+    """Markup of our own making, no word of a document in it."""
+
+    __slots__ = ()
+
+
+def _runs(row: Mapping[str, Any]) -> _Markdown:
+    """The runs of each step; one that kept another generation current ends in `+other`."""
+    steps = ("registered", "parsed", "cut", "published")
+    made = [(step, str(row.get(f"{step}_by_run") or "").partition("+")[0]) for step in steps]
+    return _Markdown(", ".join(f"[{step}](/runs/{run})" for step, run in made if run))
+
+
+def _lineage_command(row: Mapping[str, Any]) -> str:
+    name = f"{row['namespace']}/{row['collection']}"
+    return f"rag lineage {name} {shlex.quote(row['uri'])} --chunk {row['ordinal']}"
+
+
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A pipe table whose cells can not break it."""
     head = [_line(columns), "|" + " --- |" * len(columns)]
@@ -99,6 +132,8 @@ def _line(cells: Iterable[object]) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, _Markdown):
+        return value
     text = " ".join(str(value).split())
     # documents are strangers: neither a pipe nor markup of theirs may shape the page
     for character, safe in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("`", "'"), ("[", "\\[")):

@@ -22,10 +22,12 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a document everywhere and keep it out for good: search, text, chunks, vectors, versions
-    and failures. Prints the receipt, which proves by query that nothing is left. The object itself
-    stays in its source."""
+    """Erase a document everywhere and keep it out for good: search, text, chunks, vectors,
+    versions, failures, answers that may quote it, the names of its uploads, and its bytes in this
+    machine's spool. Prints the receipt, which proves by query that nothing is left. The object
+    itself stays in its source."""
     from rag.cli.backend import open_backend
+    from rag.ingest.spool import Spool
     from rag.model import CollectionName
     from rag.store import collections, retention
 
@@ -35,7 +37,8 @@ def forget(
         retention.find_document(backend.conn, found, uri)
         if not yes:
             typer.confirm(f"Erase {uri} from {name}? It can not be undone.", abort=True, err=True)
-        receipt = retention.erase(backend.conn, found, uri)
+        spool = Spool(backend.settings.home / "spool")
+        receipt = retention.erase(backend.conn, found, uri, spool.discard)
     if as_json:
         write_json({"collection": name, "document": uri, **receipt})
     else:
@@ -44,7 +47,8 @@ def forget(
 
 def _show_receipt(name: str, uri: str, receipt: Mapping[str, Any]) -> None:
     say(f"Erased {escape(uri)} from [bold]{name}[/bold].")
-    say(f"  removed: {_counts(receipt['removed'])}")
+    removed = {what: count for what, count in receipt["removed"].items() if count}
+    say(f"  removed: {_counts(removed)}")
     kept = receipt["contents_kept_for_other_documents"]
     if kept:
         say(f"  kept: {kept} contents that other documents of the namespace hold, too")

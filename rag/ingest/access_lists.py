@@ -63,6 +63,9 @@ def changes(
     found = [
         AccessChange(uri, obj) for uri, obj in sorted(lists.items()) if known.get(uri) != obj.etag
     ]
+    if found:
+        erased = access_lists.erased(conn, scope.collection_id, [change.uri for change in found])
+        found = [change for change in found if change.uri not in erased]
     if is_complete:
         found += [AccessChange(uri, None) for uri in sorted(known.keys() - lists.keys())]
     return tuple(change for change in found if _is_ours(change.uri, shard))

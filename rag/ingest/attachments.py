@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rag.errors import PolicyError, RagError
 from rag.fingerprint import fingerprint
-from rag.ingest.contents import take_content, unpacked
+from rag.ingest.contents import drop_needless, take_content, unpacked
 from rag.ingest.retry import file_failures, next_attempt
 from rag.ingest.terms import Terms
 from rag.ingest.workshop import StageReport, Workshop
@@ -46,8 +46,11 @@ def unpack_attachments(shop: Workshop, terms: Terms, build: Build, report: Stage
         except RagError as error:
             _file_failure(shop, mail, error, name)
             continue
-        registered = _register(shop, build, mail, found)
-        report.add("attachments", registered)
+        kept = _register(shop, build, mail, found)
+        registered = {item.content_hash for item in kept}
+        refused = {item.content_hash for item in found} - registered
+        drop_needless(shop, build.collection_id, registered, refused)
+        report.add("attachments", len(kept))
         done += 1
     return done
 
@@ -102,15 +105,16 @@ def _spooled(shop: Workshop, mail: Row, attachment: Attachment) -> _Found:
     return _Found(SourceObject(uri, content_hash.hex(), size, mail["modified_at"]), content_hash)
 
 
-def _register(shop: Workshop, build: Build, mail: Row, found: list[_Found]) -> int:
+def _register(shop: Workshop, build: Build, mail: Row, found: list[_Found]) -> list[_Found]:
     """One transaction: the documents, their versions, their link to the mail, and the deletion of
-    those that are gone. Nothing, when the mail is not what it was any more."""
+    those that are gone. Returns those that are registered: none, when the mail is not what it was
+    any more."""
     scope = Scope(build.collection_id, mail["source_id"], (build.shard,))
     parent_id = mail["document_id"]
     with shop.conn.transaction():
         manifest.lock_shard(shop.conn, build.collection_id, build.shard)
         if not manifest.is_packed(shop.conn, parent_id, mail["version_id"]):
-            return 0
+            return []
         uris = [item.obj.uri for item in found]
         allowed = manifest.attachable(shop.conn, scope, parent_id, uris)
         kept = [item for item in found if item.obj.uri in allowed]
@@ -121,7 +125,7 @@ def _register(shop: Workshop, build: Build, mail: Row, found: list[_Found]) -> i
         manifest.record_look(shop.conn, scope, objects)
         manifest.attach(shop.conn, parent_id, list(ids.values()))
         ledger.resolve(shop.conn, ["unpack"], [parent_id])
-    return len(kept)
+    return kept
 
 
 def _file_failure(shop: Workshop, mail: Row, error: RagError, name: str) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rag.errors import RagError, TransientError
+from rag.fingerprint import fingerprint
 from rag.ingest.spool import sha256_of
 from rag.ingest.terms import Terms
 from rag.ingest.workshop import Workshop
 from rag.model import SourceObject
 from rag.ports import Attachment
-from rag.store import manifest
+from rag.store import content, manifest
 from rag.store.database import Row
 
 
@@ -30,6 +31,17 @@ def take_content(shop: Workshop, terms: Terms, row: Row) -> Path:
     if row["parent_id"] is None:
         return _fetch_again(shop, row, content_hash)
     return _unpack_again(shop, terms, row, content_hash)
+
+
+def drop_needless(
+    shop: Workshop, collection_id: int, registered: Collection[bytes], refused: Collection[bytes]
+) -> None:
+    """Take out of the spool what nobody is going to take: the contents that are parsed already (a
+    rename, a copy), and those that were `refused` when they were to be registered."""
+    parser = fingerprint("parser", shop.parser.config)
+    parsed = content.parsed_contents(shop.conn, collection_id, parser, list(registered))
+    for content_hash in parsed.union(refused):
+        shop.spool.discard(content_hash)
 
 
 @contextmanager

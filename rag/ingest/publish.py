@@ -6,11 +6,12 @@ from rag.batches import batched, overlapped
 from rag.ingest.workshop import StageReport, Workshop, recorded_stage
 from rag.model import Shard
 from rag.recipe import recipe_of
-from rag.store import access_lists, generations, index, partitions, postings
+from rag.store import access_lists, generations, index, partitions, postings, retention
 from rag.store.database import Row
 from rag.store.postings import Worded
 
 BATCH = 500
+_EXAMPLES = 3
 
 
 def publish_documents(shop: Workshop, shard: Shard) -> StageReport:
@@ -45,7 +46,9 @@ def publish_documents(shop: Workshop, shard: Shard) -> StageReport:
                 shop.conn, build, generation, batch, collection.language, shop.run_id, worded
             )
 
+        examples: list[int] = []
         for rows in overlapped(found, make, write):
+            examples += [row["document_id"] for row in rows[: _EXAMPLES - len(examples)]]
             report.add("documents", len(rows))
             report.add("chunks", sum(row["chunk_count"] for row in rows))
             shop.progress("search_index", report.counts["documents"], len(ids))
@@ -60,4 +63,5 @@ def publish_documents(shop: Workshop, shard: Shard) -> StageReport:
         report.add("served_documents", served["documents"])
         report.add("served_chunks", served["chunks_served"])
         report.facts["generation"] = generation.id
+        report.lineage = [*retention.lineage_examples(shop.conn, generation.id, examples)]
     return report

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rag.batches import batched, overlapped
 from rag.errors import PolicyError, RagError
 from rag.ingest import access_lists
+from rag.ingest.contents import drop_needless
 from rag.ingest.reconcile import Plan, look, settle_vanished
 from rag.ingest.retry import file_failures, is_outage, next_attempt
 from rag.ingest.terms import terms_of
@@ -131,6 +132,7 @@ def _register_fetched(
             _register_batch(shop, scope, good, len(found), report)
             stored_lists.enforce(shop.conn, scope.collection_id, scope.shards[0])
             _file_failures(shop, scope, [item for item in true if item.error is not None])
+        _drop_needless(shop, scope, good, batch)
         report.add("bytes", sum(item.item.obj.size_bytes for item in good))
         return batch, found
 
@@ -145,6 +147,14 @@ def _register_fetched(
                 raise error  # the store is away: what is left would wait for it, one by one
     report.add("renamed", len(renamed))
     return renamed
+
+
+def _drop_needless(
+    shop: Workshop, scope: Scope, good: Sequence[Fetched], batch: Sequence[Fetched]
+) -> None:
+    registered = {fetched.content_hash for fetched in good if fetched.content_hash}
+    fetched = {each.content_hash for each in batch if each.content_hash}
+    drop_needless(shop, scope.collection_id, registered, fetched - registered)
 
 
 def _still_true(

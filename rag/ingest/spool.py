@@ -118,6 +118,14 @@ class Spool:
         self._shelf_of(taken).used_bytes -= taken.stat().st_size
         taken.unlink()
 
+    def discard(self, content_hash: bytes) -> bool:
+        """Nobody wants this content any more; whether it was here. Whoever does after all fetches
+        it again."""
+        taken = self.take(content_hash)
+        if taken is not None:
+            self.drop(taken)
+        return taken is not None
+
     def _shelf_for(self, size_bytes: int) -> _Shelf:
         memory, disk = self._shelves[0], self._shelves[-1]
         if memory is not disk and size_bytes <= _SMALL_BYTES and memory.has_room(size_bytes):

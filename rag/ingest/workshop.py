@@ -114,12 +114,14 @@ class Workshop:
 
 @dataclass(slots=True)
 class StageReport:
-    """What one stage did to one shard: counts by name, failures, a few examples, seconds."""
+    """What one stage did to one shard: counts by name, failures, a few examples (of chunks, or of
+    the lineage of what was published), seconds."""
 
     stage: str
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[Mapping[str, Any]] = field(default_factory=list)
     preview: list[Mapping[str, Any]] = field(default_factory=list)
+    lineage: list[Mapping[str, Any]] = field(default_factory=list)
     facts: dict[str, str | float] = field(default_factory=dict)
     seconds: float = 0.0
 

@@ -14,6 +14,12 @@ def known_lists(conn: Connection, source_id: int) -> dict[str, str]:
     return {row["uri"]: row["etag"] for row in rows}
 
 
+def erased(conn: Connection, collection_id: int, uris: Sequence[str]) -> set[str]:
+    """Those of these documents that were erased on request: nothing may name them again."""
+    given = {"collection_id": collection_id, "uris": list(uris)}
+    return {row["uri"] for row in conn.execute(statements("access_lists")["erased"], given)}
+
+
 def set_list(
     conn: Connection, source_id: int, uri: str, etag: str, principals: Sequence[str]
 ) -> None:

@@ -75,6 +75,16 @@ def insert_parsed(
         conn.execute(statements("content")["insert_parsed"], {**shared, **columns})
 
 
+def parsed_contents(
+    conn: Connection, collection_id: int, parser: str, hashes: Sequence[bytes]
+) -> set[bytes]:
+    """Those of these contents whose bytes no document of the collection's namespace waits for:
+    read by the parser of that fingerprint, and unpacked where they are mails."""
+    parameters = {"collection_id": collection_id, "parser": parser, "hashes": list(hashes)}
+    rows = conn.execute(statements("content")["parsed_contents"], parameters)
+    return {bytes(row["content_hash"]) for row in rows}
+
+
 def _parsed_columns(parsed: ParsedContent) -> dict[str, object]:
     document = parsed.document
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -16,6 +16,14 @@ from rag.store.queries import statements
 
 _DAY_S = 86_400.0
 _QUERIES_AT_A_TIME = 10_000
+
+# takes the bytes of a content out of a spool, and says whether they were there
+Discard = Callable[[bytes], bool]
+
+
+def _nothing_spooled(content_hash: bytes) -> bool:  # noqa: ARG001 - a port
+    """For who has no spool."""
+    return False
 
 
 def sweep(conn: Connection, retention_s: float, query_retention_days: float = 0) -> dict[str, int]:
@@ -69,9 +77,11 @@ def find_document(conn: Connection, collection: Collection, uri: str) -> Row:
     return found
 
 
-def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, object]:
+def erase(
+    conn: Connection, collection: Collection, uri: str, discard: Discard = _nothing_spooled
+) -> Mapping[str, object]:
     """Remove every trace of a document, and of all that is attached to it, in one transaction and
-    keep it out for good.
+    keep it out for good. `discard` takes a content out of this machine's spool.
 
     Returns the receipt: what was removed, what stays because other documents of the namespace hold
     the same content, and the proof: counts of what is left, all zero. Raises NotFoundError
@@ -81,38 +91,61 @@ def erase(conn: Connection, collection: Collection, uri: str) -> Mapping[str, ob
         found = find_document(conn, collection, uri)
         # a run that registers the document right now ends first, and the next one sees the erasure
         lock_shard(conn, collection.id, found["shard"])
-        scope: dict[str, Any] = {
-            "collection_id": collection.id,
-            "namespace_id": collection.namespace_id,
-            "document_id": found["id"],
-            "uri": uri,
-            # nothing younger than this moment is spared
-            "retention_s": -1.0,
-        }
-        # in this order, as everywhere: a run that has the document in hand is waited for
-        conn.execute(sql["lock_shard_of"], scope)
-        rows = conn.execute(sql["documents_to_erase"], scope)
-        scope["document_ids"] = [row["id"] for row in rows]
-        conn.execute(statements("content")["lock_namespace"], scope)
-        contents = conn.execute(sql["content_to_erase"], scope).fetchall()
-        scope["contents"] = [row["content_hash"] for row in contents if row["elsewhere"] == 0]
-        removed = {
-            name: conn.execute(sql[f"erase_{name}"], scope).rowcount
-            for name in ("search_rows", "document", "parsed")
-        }
+        scope = _scope_of_erasure(conn, collection, found)
+        there = _traces(conn, scope)
+        for step in ("search_rows", "answers", "document", "parsed"):
+            conn.execute(sql[f"erase_{step}"], scope)
         # its words go, too, and not only its rows
         postings.purge(conn, collection.id, found["shard"])
-        conn.execute(sql["erase_answers"], scope)
-        conn.execute(sql["erase_hints"], scope)
-        removed["embeddings"] = conn.execute(sql["drop_unused_embeddings"], scope).rowcount
-        left = conn.execute(sql["traces"], scope).fetchone()
+        for step in ("erase_hints", "erase_access_lists", "erase_uploads"):
+            conn.execute(sql[step], scope)
+        conn.execute(sql["drop_unused_embeddings"], scope)
+        there["spooled_files"] = sum(map(discard, scope["contents"]))
+        left = _traces(conn, scope)
+        left["spooled_files"] = sum(map(discard, scope["contents"]))
         receipt = {
-            "removed": removed,
-            "contents_kept_for_other_documents": len(contents) - len(scope["contents"]),
+            "removed": {name: count - left[name] for name, count in there.items()},
+            "contents_kept_for_other_documents": scope["contents_kept"],
             "left": left,
         }
-        conn.execute(sql["record_erasure"], {**scope, "receipt": Jsonb(receipt)})
+        conn.execute(
+            sql["record_erasure"],
+            {"collection_id": collection.id, "uri": uri, "receipt": Jsonb(receipt)},
+        )
     return receipt
+
+
+def _scope_of_erasure(conn: Connection, collection: Collection, found: Row) -> dict[str, Any]:
+    """What an erasure is about, looked up while it is there, under the locks of its writers."""
+    sql = statements("retention")
+    scope: dict[str, Any] = {
+        "collection_id": collection.id,
+        "namespace_id": collection.namespace_id,
+        "document_id": found["id"],
+        "shard": found["shard"],
+        # nothing younger than this moment is spared
+        "retention_s": -1.0,
+    }
+    # in this order, as everywhere: a run that has the document in hand is waited for
+    conn.execute(sql["lock_shard_of"], scope)
+    documents = conn.execute(sql["documents_to_erase"], scope).fetchall()
+    scope["document_ids"] = [row["id"] for row in documents]
+    scope["uris"] = [row["uri"] for row in documents]
+    conn.execute(statements("content")["lock_namespace"], scope)
+    contents = conn.execute(sql["content_to_erase"], scope).fetchall()
+    scope["contents"] = [bytes(row["content_hash"]) for row in contents if row["elsewhere"] == 0]
+    scope["contents_kept"] = len(contents) - len(scope["contents"])
+    scope["chunk_sets"] = [row["id"] for row in conn.execute(sql["chunk_sets_to_erase"], scope)]
+    texts = conn.execute(sql["texts_to_erase"], scope)
+    scope["texts"] = [row["embedded_hash"] for row in texts]
+    scope["segments"] = [row["id"] for row in conn.execute(sql["segments_to_erase"], scope)]
+    return scope
+
+
+def _traces(conn: Connection, scope: Mapping[str, Any]) -> dict[str, int]:
+    row = conn.execute(statements("retention")["traces"], scope).fetchone()
+    assert row is not None
+    return dict(row)
 
 
 def lineage(
@@ -128,3 +161,11 @@ def lineage(
             "ordinal": ordinal,
         },
     ).fetchall()
+
+
+def lineage_examples(
+    conn: Connection, generation_id: int, document_ids: Sequence[int]
+) -> list[Row]:
+    """What is behind the first chunk of each of these documents, as one generation serves it."""
+    given = {"generation_id": generation_id, "document_ids": list(document_ids)}
+    return conn.execute(statements("retention")["lineage_examples"], given).fetchall()

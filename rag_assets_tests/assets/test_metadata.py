@@ -10,6 +10,7 @@ from rag.ingest.workshop import StageReport
 from rag_assets.metadata import (
     FAILURES_SHOWN,
     failures_table,
+    lineage_table,
     markdown_table,
     run_table,
     stage_metadata,
@@ -55,6 +56,22 @@ def test_a_document_can_not_break_or_mark_up_the_table(hostile: str) -> None:
     assert "<" not in row
     assert "`" not in row
     assert "[" not in row.replace("\\[", "")
+
+
+def test_an_example_s_lineage_leads_to_its_runs_and_to_the_whole_chain() -> None:
+    row = {
+        "namespace": "acme", "collection": "docs", "uri": "s3://b/a [1].pdf", "ordinal": 2,
+        "version_id": 7, "content_hash": "ab" * 32, "parser": "parser-1", "chunker": "chunker-2",
+        "registered_by_run": "run-1", "parsed_by_run": "run-1+other", "cut_by_run": None,
+    }  # fmt: skip
+
+    _, _, line = lineage_table([row]).split("\n")
+
+    assert line == (
+        "| s3://b/a \\[1].pdf | 2 | 7 | abababababababab | parser-1 | chunker-2 "
+        "| [registered](/runs/run-1), [parsed](/runs/run-1) "
+        "| rag lineage acme/docs 's3://b/a \\[1].pdf' --chunk 2 |"
+    )
 
 
 def test_counts_are_whole_numbers_and_seconds_are_not() -> None:

@@ -40,6 +40,26 @@ def test_a_run_brings_a_collection_from_its_source_into_search(bench: Bench) -> 
     ]  # fmt: skip
 
 
+def test_chunks_and_index_show_where_a_few_chunks_come_from(bench: Bench) -> None:
+    bench.collect().put("a.txt", ALPHA)
+
+    result = bench.run()
+
+    shown = counts(result)
+    (version,) = bench.conn.execute(
+        "select id, encode(content_hash, 'hex') as content_hash from document_version"
+    ).fetchall()
+    for stage in ("chunks", "search_index"):
+        lineage = str(shown[stage]["lineage"])
+        first = lineage.split("\n")[2]
+        assert f"| fake://bucket/a.txt | 0 | {version['id']} |" in first
+        assert version["content_hash"][:16] in first
+        assert f"[cut](/runs/{result.run_id})" in first
+        assert "rag lineage acme/docs fake://bucket/a.txt --chunk 0 |" in first
+    assert f"[published](/runs/{result.run_id})" in str(shown["search_index"]["lineage"])
+    assert "lineage" not in counts(bench.run())["search_index"]  # nothing was published
+
+
 def test_every_stage_shows_whole_counts_its_seconds_and_its_failures(bench: Bench) -> None:
     bench.collect().put("a.txt", ALPHA)
 

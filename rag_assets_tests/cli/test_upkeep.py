@@ -35,7 +35,7 @@ def test_forgetting_prints_a_receipt_with_nothing_left(rag_with_database, harnes
 
     assert answer.code == 0
     assert answer.json["document"] == plan
-    assert answer.json["removed"]["document"] == 1
+    assert answer.json["removed"]["documents"] == 1
     assert set(answer.json["left"].values()) == {0}
     assert [hit.document for hit in harness.search("secret plan menu soup").hits] == ["menu.txt"]
 

@@ -14,12 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rag.errors import NotFoundError, TransientError
 from rag.fingerprint import fingerprint
 from rag.ingest import embed, parse, workshop
+from rag.ingest.spool import Spool
 from rag.store import collections, ledger, retention
 from rag.store.database import Connection
 from rag_assets_tests.faults import points
 from rag_assets_tests.faults.points import DEATHS, PAUSES, PausedRun
 from rag_assets_tests.ingest.harness import Harness
-from rag_assets_tests.world import assert_world_is_sound, held_for, served
+from rag_assets_tests.world import assert_world_is_sound, held_for, served, spooled
 
 NAME = "acme/docs"
 NAMES = st.sampled_from([f"{letter}.txt" for letter in "abcdef"])
@@ -31,6 +32,7 @@ WHOLE = st.lists(PARAGRAPH, min_size=1, max_size=4).map("\n\n".join)
 TEXTS = st.one_of(WHOLE, WHOLE, WHOLE, st.just("BROKEN file"))
 TABLES = "namespace, collection, source, document, fingerprint, embedding, erasure, generation"
 FLOOR = 1
+_CONTENT_NAME = 64  # characters of a content's hash
 TWO_TEXTS = st.lists(TEXTS, min_size=2, max_size=2, unique=True)
 
 
@@ -217,6 +219,13 @@ class World(RuleBasedStateMachine):
         self.conn.execute("update lease set beat_at = now() - interval '1 hour'")
         self.conn.execute("update dead_letter set next_retry_at = now() where kind = 'transient'")
 
+    @rule()
+    def lose_spool(self) -> None:
+        """What was fetched is not there any more, but for what a worker has in hand."""
+        for path in spooled(self.folder / "spool"):
+            if len(path.name.rpartition("-")[2]) == _CONTENT_NAME:
+                path.unlink()
+
     @rule(stage=st.sampled_from(["parser", "embedder"]))
     def change_configuration(self, stage: str) -> None:
         port = getattr(self.harness, stage)
@@ -233,7 +242,8 @@ class World(RuleBasedStateMachine):
             " where other.content_hash = v.content_hash and other.document_id <> d.id)", uri
         )  # fmt: skip
         try:
-            receipt = retention.erase(self.conn, self.collection, uri)
+            spool = Spool(self.folder / "spool")
+            receipt = retention.erase(self.conn, self.collection, uri, spool.discard)
         except NotFoundError:
             return
         assert set(receipt["left"].values()) == {0}  # type: ignore[attr-defined]

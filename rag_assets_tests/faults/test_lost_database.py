@@ -21,13 +21,13 @@ from rag.store.database import Connection, connect
 from rag.store.migration import migrate
 from rag_assets_tests.fakes_embed import FakeEmbedder
 from rag_assets_tests.faults.library import DOCUMENTS, Library, Reader
-from rag_assets_tests.faults.profile import NIGHTLY, seeded
+from rag_assets_tests.faults.profile import seeded
 from rag_assets_tests.faults.proxy import proxied
 from rag_assets_tests.faults.rows import rows_made_in_peace, served_rows
 from rag_assets_tests.faults.worker import NAME, bring_up
 from rag_assets_tests.world import assert_world_is_sound, served
 
-CRASHES = 20 if NIGHTLY else 5
+CRASHES = 20
 RECOVERY_S = 60.0
 _TABLES = (
     "document", "document_version", "parsed", "chunk_set", "chunk", "embedding", "embedded_set",

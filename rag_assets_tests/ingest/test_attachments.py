@@ -293,7 +293,7 @@ def test_a_forgotten_mail_leaves_no_trace_of_its_attachments(harness: Harness) -
     collection = find_collection(harness.conn, ACME)
     receipt = retention.erase(harness.conn, collection, harness.source.uri + "a.eml")
     assert set(receipt["left"].values()) == {0}  # type: ignore[attr-defined]
-    assert receipt["removed"]["document"] == 3  # type: ignore[index]
+    assert receipt["removed"]["documents"] == 3  # type: ignore[index]
     assert receipt["contents_kept_for_other_documents"] == 1
     assert set(texts(harness)) == {"copy.txt"}
     counts = harness.conn.execute("select count(*) as n from parsed").fetchone()

@@ -177,11 +177,23 @@ def left_one_configuration_for_another(world: World) -> None:
     world.run()
 
 
+def renamed_before_another_parser(world: World) -> None:
+    """A document is renamed, then parsed anew when its bytes are only in the source."""
+    world.put("a.txt", MONDAY)
+    world.run()
+    world.rename("a.txt", "b.txt")
+    world.run()
+    world.lose_spool()
+    world.change_configuration("parser")
+    world.run()
+
+
 HISTORIES: list[Callable[[World], None]] = [
     overtaken_by_an_overwrite, overtaken_by_a_creation, overtaken_by_a_return,
     died_while_replacing, died_before_the_vectors, saw_half, lost_everything, deleted_one,
     erased_in_a_worker_s_hands, erased_before_its_parse, erased_before_its_vectors,
     renamed_onto_a_failure, renamed_while_failing, left_one_configuration_for_another,
+    renamed_before_another_parser,
 ]  # fmt: skip
 
 
@@ -273,6 +285,11 @@ def abandoned_generations_stay(patch: Patch) -> None:
     rewrite(patch, "index", "retire_live", "state = 'building'", "false")
 
 
+def fetched_as_first_seen(patch: Patch) -> None:
+    """Content is fetched again from the object that its version was first seen in."""
+    rewrite(patch, "content", "unparsed", "document.etag", "document_version.etag")
+
+
 MUTANTS: list[tuple[Callable[[Patch], None], Callable[[World], None]]] = [
     (no_compare_and_set, overtaken_by_an_overwrite),
     (no_compare_and_set, overtaken_by_a_creation),
@@ -288,6 +305,7 @@ MUTANTS: list[tuple[Callable[[Patch], None], Callable[[World], None]]] = [
     (placeholders_stay, renamed_onto_a_failure),
     (any_content_is_a_rename, renamed_while_failing),
     (abandoned_generations_stay, left_one_configuration_for_another),
+    (fetched_as_first_seen, renamed_before_another_parser),
 ]
 # those that the machine finds by itself in seconds
 FOUND_ALONE = [no_compare_and_set, no_transaction, no_completeness, no_breaker]

@@ -2,6 +2,12 @@
 -- The access lists of a source, as they were read last.
 select uri, etag from access_list where source_id = %(source_id)s
 
+-- name: erased
+-- Of these documents, those that were erased on request.
+select item.uri from unnest(%(uris)s::text[]) as item (uri)
+join erasure on erasure.collection_id = %(collection_id)s
+    and erasure.uri_hash = sha256(convert_to(item.uri, 'UTF8'))
+
 -- name: set_list
 -- What the object beside a document says now.
 insert into access_list (source_id, uri, etag, principals)

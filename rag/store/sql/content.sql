@@ -22,10 +22,11 @@ order by min(document_version.id)
 
 -- name: unparsed
 -- Of these versions, those that are still the newest, unparsed, and not barred by a dead letter; the
--- versions of a content come one after the other.
+-- versions of a content come one after the other. Their objects as the last look had them: a rename
+-- or a touch makes another object of the same version.
 select document.id as document_id, document_version.id as version_id, document.uri,
-    document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
+    document_version.content_hash, document.etag, document.object_version, document.size_bytes,
+    document.modified_at, source.uri as source_uri,
     document.parent_id
 from document
 join document_version on document_version.id = document.version_id
@@ -78,6 +79,22 @@ where exists (
     where document_version.content_hash = item.content_hash
         and collection.namespace_id = %(namespace_id)s)
 on conflict do nothing
+
+-- name: parsed_contents
+-- Those of these contents that this parser has read for the collection's namespace: none of its
+-- documents waits for their bytes, unless it is a mail whose attachments are not registered.
+select parsed.content_hash
+from parsed
+where parsed.namespace_id = (select namespace_id from collection where id = %(collection_id)s)
+    and parsed.parser_id = (select id from fingerprint where name = %(parser)s)
+    and parsed.content_hash = any(%(hashes)b::bytea[]) and parsed.superseded_at is null
+    and not (parsed.metadata ? 'attachments' and exists (
+        select from document_version
+        join document on document.id = document_version.document_id
+            and document.version_id = document_version.id
+        where document_version.content_hash = parsed.content_hash
+            and document.deleted_at is null
+            and document.unpacked_version_id is distinct from document.version_id))
 
 -- name: resolve_parsed
 -- Versions of a shard whose content is parsed now need neither letter nor lease any more.
@@ -156,8 +173,8 @@ with parsed_mail as (
         and document.unpacked_version_id <> document.version_id
 )
 select document.id as document_id, document.version_id, document.uri, document.source_id,
-    document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at, source.uri as source_uri,
+    document_version.content_hash, document.etag, document.object_version, document.size_bytes,
+    document.modified_at, source.uri as source_uri,
     document.parent_id
 from parsed_mail
 join document on document.id = parsed_mail.id
@@ -328,12 +345,28 @@ where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(
     and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
 
 -- name: chunk_preview
--- A few chunks of the shard, newest documents first.
-select cut_document.uri, chunk.ordinal, chunk.tokens, chunk.headings, chunk.page_first,
-    left(chunk.text, 160) as text
-from cut_document
-join chunk on chunk.chunk_set_id = cut_document.chunk_set_id and chunk.ordinal < 2
-where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
-    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
-order by cut_document.version_id desc, chunk.ordinal
-limit %(limit)s
+-- A few chunks of the shard, newest documents first, with what they were made of, how and by which
+-- runs.
+select namespace.name as namespace, collection.name as collection, shown.*,
+    encode(document_version.content_hash, 'hex') as content_hash, parser.name as parser,
+    chunker.name as chunker, document_version.run_id as registered_by_run,
+    parsed.run_id as parsed_by_run, chunk_set.run_id as cut_by_run
+from (
+    select cut_document.uri, cut_document.version_id, cut_document.parsed_id,
+        cut_document.chunk_set_id, chunk.ordinal, chunk.tokens, chunk.headings, chunk.page_first,
+        left(chunk.text, 160) as text
+    from cut_document
+    join chunk on chunk.chunk_set_id = cut_document.chunk_set_id and chunk.ordinal < 2
+    where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(shard)s
+        and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
+    order by cut_document.version_id desc, chunk.ordinal
+    limit %(limit)s
+) as shown
+join document_version on document_version.id = shown.version_id
+join parsed on parsed.id = shown.parsed_id
+join chunk_set on chunk_set.id = shown.chunk_set_id
+join fingerprint as parser on parser.id = parsed.parser_id
+join fingerprint as chunker on chunker.id = chunk_set.chunker_id
+join collection on collection.id = %(collection_id)s
+join namespace on namespace.id = collection.namespace_id
+order by shown.version_id desc, shown.ordinal

@@ -59,14 +59,23 @@ select
     chunk.start_char > %(margin)s as is_cut_before,
     length(parsed.text) > chunk.end_char + %(margin)s as is_cut_after,
     source.uri as source_uri,
-    document_version.content_hash, document_version.etag, document_version.object_version,
-    document_version.size_bytes, document_version.modified_at
+    document_version.content_hash, object.etag, object.object_version, object.size_bytes,
+    object.modified_at
 from document
 join collection on collection.id = document.collection_id
 join source on source.id = document.source_id
 join publication on publication.generation_id = collection.live_generation_id
     and publication.document_id = document.id
 join document_version on document_version.id = publication.version_id
+cross join lateral (
+    -- a rename or a touch made another object of the newest version
+    select document.etag, document.object_version, document.size_bytes, document.modified_at
+    where document.version_id = document_version.id
+    union all
+    select document_version.etag, document_version.object_version, document_version.size_bytes,
+        document_version.modified_at
+    where document.version_id <> document_version.id
+) as object
 join chunk on chunk.chunk_set_id = publication.chunk_set_id and chunk.ordinal = %(ordinal)s
 join chunk_set on chunk_set.id = publication.chunk_set_id
 join parsed on parsed.id = chunk_set.parsed_id
