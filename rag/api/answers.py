@@ -185,4 +185,8 @@ def citation(passage: NumberedPassage) -> dict[str, Any]:
         "ordinal": hit.ordinal,
         "text": hit.text,
         "score": hit.score,
+        "content_hash": hit.content_hash,
+        "version_id": hit.version_id,
+        "start_char": hit.start_char,
+        "end_char": hit.end_char,
     }

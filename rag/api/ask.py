@@ -96,7 +96,9 @@ class Query(_Strict):
 
 class Passage(BaseModel):
     """One hit. The score is cosine similarity (dense), BM25 (bm25), the fused score (hybrid, rrf),
-    or the reranker's. `before` and `after` are its neighbours' text, where they were asked for."""
+    or the reranker's. `content_hash` is the SHA-256 of the version's bytes, in whose text the
+    passage stands from `start_char` to `end_char`. `before` and `after` are its neighbours' text,
+    where they were asked for."""
 
     document: str
     document_id: int
@@ -109,6 +111,9 @@ class Passage(BaseModel):
     ranks: dict[str, int]
     ordinal: int
     content_hash: str
+    version_id: int
+    start_char: int
+    end_char: int
     before: str | None
     after: str | None
 

@@ -53,6 +53,10 @@ class Citation(BaseModel):
     ordinal: int
     text: str
     score: float
+    content_hash: str
+    version_id: int
+    start_char: int
+    end_char: int
 
 
 class CitedAnswer(BaseModel):
@@ -106,6 +110,8 @@ class ChatCompletion(BaseModel):
     usage: ChatUsage
     query_id: uuid.UUID
     is_answered: bool
+    generation: int | None
+    as_of: datetime | None
     citations: list[Citation]
 
 

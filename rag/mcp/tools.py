@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Protocol
 
@@ -122,7 +123,7 @@ async def search(desk: Desk, visitor: Visitor, given: SearchArguments) -> dict[s
     return {
         "query_id": str(opening.query_id),
         "generation": found.generation,
-        "as_of": None if found.as_of is None else found.as_of.isoformat(),
+        "as_of": _moment(found.as_of),
         "hits": [_hit(number, hit) for number, hit in enumerate(found.hits, start=1)],
     }
 
@@ -146,6 +147,7 @@ def _answer(closing: Closing) -> dict[str, Any]:
         "dropped": [asdict(each) for each in made.dropped],
         "model": made.model,
         "generation": closing.found.generation,
+        "as_of": _moment(closing.found.as_of),
     }
 
 
@@ -201,6 +203,7 @@ def _hit(number: int, hit: Hit) -> dict[str, Any]:
     return {
         "number": number,
         "document": hit.document,
+        "document_id": hit.document_id,
         "uri": hit.uri,
         "title": hit.title,
         "page": hit.page,
@@ -208,7 +211,15 @@ def _hit(number: int, hit: Hit) -> dict[str, Any]:
         "ordinal": hit.ordinal,
         "score": hit.score,
         "text": hit.text,
+        "content_hash": hit.content_hash,
+        "version_id": hit.version_id,
+        "start_char": hit.start_char,
+        "end_char": hit.end_char,
     }
+
+
+def _moment(when: datetime | None) -> str | None:
+    return None if when is None else when.isoformat()
 
 
 def _document(row: Row) -> dict[str, Any]:

@@ -78,6 +78,11 @@ def check(seen: dict[str, Any]) -> None:
     assert hit["document"] == "cable.txt" and "haul rope" in hit["text"]
     answer = seen["answer"][1]
     assert "every month" in answer["answer"] and answer["citations"][0]["number"] == 1
+    for one in (hit, *answer["citations"]):
+        assert seen["get"][1]["text"][one["start_char"] : one["end_char"]] == one["text"]
+        assert len(one["content_hash"]) == 64 and one["version_id"] > 0
+    assert seen["search"][1]["as_of"] == answer["as_of"] and answer["as_of"] is not None
+    assert answer["generation"] == seen["search"][1]["generation"]
     listed = seen["list"][1]
     assert [each["document"] for each in listed["documents"]] == ["cable.txt"] and listed["next"]
     assert "haul rope" in seen["get"][1]["text"] and seen["get"][1]["next_start"] is None
