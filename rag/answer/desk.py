@@ -41,6 +41,8 @@ class Inquiry:
     filters: Filters = NO_FILTERS
     min_score: float | None = None
     principals: Sequence[str] | None = ()
+    max_per_document: int | None = None
+    neighbors: int = 0
     logged_filters: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -84,6 +86,7 @@ class Desk:
         request = SearchRequest(
             inquiry.name, text, None, k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
             min_score=inquiry.min_score, principals=inquiry.principals,
+            max_per_document=inquiry.max_per_document, neighbors=inquiry.neighbors,
         )  # fmt: skip
         result, encode_ms, search_ms = self.finder.find(self.reading, request, is_compared=True)
         relevant = relevant_passages(text, result.hits, result.similarities, self.min_similarity)

@@ -20,11 +20,11 @@ from rag.answer.desk import Closing, Inquiry, Opening, Reply
 from rag.answer.passage import Passage
 from rag.answer.writing import Question
 from rag.api.answers import STREAM_HEADERS, Answering, citation, opened, whole
-from rag.api.ask import Text
 from rag.api.faults import fault_of
 from rag.api.principal import Principal
 from rag.api.service import Caller, Serving
 from rag.errors import ConfigurationError, NotFoundError, RagError
+from rag.filter_form import Text
 from rag.model import CollectionName
 from rag.ports import Message
 from rag.store import collections
