@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,9 +14,12 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from rag.api.service import Caller, Serving
-from rag.errors import NotFoundError
+from rag.embed.pretrained import find_model
+from rag.embed.tokenizer import ModelTokenizer
+from rag.errors import ConfigurationError, NotFoundError
 from rag.filter_form import QueryFilters, Strict, Text
 from rag.model import CollectionName
+from rag.ports import Usage
 from rag.search import Mode, SearchRequest
 from rag.store import query_log
 from rag.store.query_log import Asked, Feedback
@@ -148,8 +152,7 @@ def embeddings(body: EmbeddingRequest, service: Serving) -> dict[str, Any]:
         )
     texts = [body.input] if isinstance(body.input, str) else body.input
     vectors = service.embedder.embed(texts)
-    # the model's tokenizer stays inside the engine; a word is the unit here
-    tokens = sum(len(text.split()) for text in texts)
+    tokens = _tokens(texts, service.settings.embedding_model)
     is_binary = body.encoding_format == "base64"
     return {
         "object": "list",
@@ -164,6 +167,22 @@ def embeddings(body: EmbeddingRequest, service: Serving) -> dict[str, Any]:
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
+
+
+def _tokens(texts: list[str], model: str) -> int:
+    tokenizer = _tokenizer(model)
+    if tokenizer is None:
+        return Usage.estimated(sum(map(len, texts)), 0).prompt_tokens
+    return sum(tokenizer.count(texts))
+
+
+@cache
+def _tokenizer(model: str) -> ModelTokenizer | None:
+    """The model's own; None for a model that has none in a form that we read."""
+    try:
+        return ModelTokenizer(find_model(model, may_download=False))
+    except ConfigurationError:
+        return None
 
 
 def _base64(vector: np.ndarray[Any, Any]) -> str:

@@ -118,6 +118,9 @@ def test_models_are_the_collections_a_key_opens(client: OpenAI, api: Api) -> Non
 def test_embeddings_are_those_of_search(client: OpenAI) -> None:
     made = client.embeddings.create(model="acme/bag-of-words", input=["rope", "rope"])
 
+    assert made.usage.prompt_tokens == made.usage.total_tokens == 2
+    texts = "tokenization of ropes"  # token ##ization of ropes
+    assert client.embeddings.create(model="acme/bag-of-words", input=texts).usage.prompt_tokens == 4
     assert len(made.data) == 2 and made.data[0].embedding == made.data[1].embedding
 
 
