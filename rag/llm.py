@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _CONNECT_S = 5.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 8.0
-_CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ class _End:
         if self.counted is not None:
             return self.counted
         sent = sum(len(each.content) for each in messages)
-        return Usage(sent // _CHARACTERS_PER_TOKEN, self.characters // _CHARACTERS_PER_TOKEN, True)
+        return Usage.estimated(sent, self.characters)
 
 
 async def _in_time(awaitable: Any, deadline: float) -> Any:

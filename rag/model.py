@@ -211,3 +211,6 @@ class Hit:
     content_hash: str
     before: str | None = None  # the text of its neighbours, when they were asked for
     after: str | None = None
+    version_id: int = 0
+    start_char: int = 0  # of the version's text
+    end_char: int = 0

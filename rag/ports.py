@@ -169,6 +169,9 @@ class Message:
     content: str
 
 
+_CHARACTERS_PER_TOKEN = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens of model calls; `is_estimated` where the endpoint did not count (four characters a
@@ -177,6 +180,11 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     is_estimated: bool = False
+
+    @classmethod
+    def estimated(cls, sent: int, said: int) -> Usage:
+        """That of so many characters."""
+        return cls(sent // _CHARACTERS_PER_TOKEN, said // _CHARACTERS_PER_TOKEN, True)
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

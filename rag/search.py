@@ -309,4 +309,7 @@ def _hit(row: Row, score: float, ranks: dict[str, int]) -> Hit:
         content_hash=bytes(row["content_hash"]).hex(),
         before=row["text_before"],
         after=row["text_after"],
+        version_id=row["version_id"],
+        start_char=row["start_char"],
+        end_char=row["end_char"],
     )

@@ -16,6 +16,7 @@ import anyio
 from anyio import to_thread
 
 from rag.answer.passage import relevant_passages
+from rag.answer.tally import TalliedModel
 from rag.answer.writing import Answer, Found, Question, answer
 from rag.asking import Finder, Reading
 from rag.errors import RagError
@@ -26,6 +27,9 @@ from rag.store import query_log
 from rag.store.database import Connection
 from rag.store.filters import NO_FILTERS, Filters
 from rag.store.query_log import Answered, Asked
+
+# a defect of ours: as the API calls it
+_UNEXPECTED = "unexpected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,8 @@ class Inquiry:
     filters: Filters = NO_FILTERS
     min_score: float | None = None
     principals: Sequence[str] | None = ()
+    max_per_document: int | None = None
+    neighbors: int = 0
     logged_filters: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -84,6 +90,7 @@ class Desk:
         request = SearchRequest(
             inquiry.name, text, None, k=inquiry.k, mode=inquiry.mode, filters=inquiry.filters,
             min_score=inquiry.min_score, principals=inquiry.principals,
+            max_per_document=inquiry.max_per_document, neighbors=inquiry.neighbors,
         )  # fmt: skip
         result, encode_ms, search_ms = self.finder.find(self.reading, request, is_compared=True)
         relevant = relevant_passages(text, result.hits, result.similarities, self.min_similarity)
@@ -108,16 +115,15 @@ class Desk:
         """The opening, the answer's text in checked pieces, the closing; logged however it ends.
 
         Closing the generator ends the model's call. Raises what `search` and the model raise."""
-        visit = _Visit(time.perf_counter())
+        model = None if self.model is None else TalliedModel(self.model)
+        visit = _Visit(time.perf_counter(), model)
 
         async def retrieve(text: str) -> Found:
             visit.opening = await to_thread.run_sync(self.search, inquiry, text)
             return visit.opening.found
 
         try:
-            async with aclosing(
-                answer(inquiry.question, retrieve, self.model, self.unknown)
-            ) as events:
+            async with aclosing(answer(inquiry.question, retrieve, model, self.unknown)) as events:
                 async for event in events:
                     if isinstance(event, Found):
                         assert visit.opening is not None
@@ -129,6 +135,9 @@ class Desk:
                         visit.answer = event
         except RagError as error:
             visit.error_code = error.code
+            raise
+        except Exception:
+            visit.error_code = _UNEXPECTED
             raise
         finally:
             await self._log_answer(visit)
@@ -157,6 +166,7 @@ class _Visit:
     """One inquiry on its way."""
 
     started: float
+    model: TalliedModel | None = None
     opening: Opening | None = None
     answer: Answer | None = None
     error_code: str | None = None
@@ -176,7 +186,7 @@ class _Visit:
         """What the log keeps; None when nothing was searched."""
         if self.opening is None:
             return None
-        done = self.answer or Answer(self.text, is_answered=False)
+        done = self.answer or self._cut_short()
         return Answered(
             query_id=self.opening.query_id, searched=self.opening.found.searched, text=self.text,
             outcome=self._outcome(), total_ms=self.elapsed_ms, error_code=self.error_code,
@@ -184,6 +194,13 @@ class _Visit:
             model=done.model, prompt_tokens=done.usage.prompt_tokens,
             completion_tokens=done.usage.completion_tokens, first_ms=self.first_ms,
         )  # fmt: skip
+
+    def _cut_short(self) -> Answer:
+        """What there was of an answer, and what it cost."""
+        model = self.model
+        if model is None or not model.was_asked:
+            return Answer(self.text, is_answered=False)
+        return Answer(self.text, is_answered=False, model=model.name, usage=model.usage)
 
     def _outcome(self) -> query_log.Outcome:
         if self.answer is not None:

@@ -15,12 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from rag.answer.desk import Closing, Desk, Inquiry, Opening, Reply
 from rag.answer.passage import Passage as NumberedPassage
 from rag.answer.writing import Question
-from rag.api.ask import Passage, QueryFilters, Text
+from rag.api.ask import Passage
 from rag.api.faults import UNEXPECTED, fault_of
 from rag.api.metered import MeteredModel
 from rag.api.principal import Principal
 from rag.api.service import Caller, Service
 from rag.errors import RagError
+from rag.filter_form import QueryFilters, Text
 from rag.llm import open_model
 from rag.model import CollectionName, Hit
 from rag.ports import Message
@@ -88,9 +89,7 @@ class Ask(BaseModel):
             filters=self.filters.for_search(),
             min_score=self.min_score,
             principals=caller.principals,
-            logged_filters=self.filters.model_dump(
-                mode="json", exclude_defaults=True, by_alias=True
-            ),
+            logged_filters=self.filters.for_log(),
         )
 
 
@@ -185,4 +184,8 @@ def citation(passage: NumberedPassage) -> dict[str, Any]:
         "ordinal": hit.ordinal,
         "text": hit.text,
         "score": hit.score,
+        "content_hash": hit.content_hash,
+        "version_id": hit.version_id,
+        "start_char": hit.start_char,
+        "end_char": hit.end_char,
     }

@@ -19,6 +19,7 @@ from rag.api import (
     ask,
     chat,
     collections,
+    described,
     documents,
     files,
     health,
@@ -29,7 +30,7 @@ from rag.api import (
     topics,
     upload,
 )
-from rag.api.faults import Fault, Problem, fault_of
+from rag.api.faults import Fault, fault_of
 from rag.api.gate import Gate
 from rag.api.needs import Needs
 from rag.api.principal import Need
@@ -37,10 +38,6 @@ from rag.api.service import Service
 from rag.errors import RagError
 
 _DOCS = ("/openapi.json",)
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "The request can not be served; `code` says why."},
-    "5XX": {"model": Problem, "description": "503: try again after Retry-After. 500: a defect."},
-}
 
 
 class Route(NamedTuple):
@@ -50,7 +47,7 @@ class Route(NamedTuple):
     path: str
     endpoint: Callable[..., Any]
     need: Need
-    answer: Any = None  # its model, where there is one
+    answer: Any = None  # its model, where `described` has none
     form: type[topics.Keyed] | None = None  # of the body, where the endpoint reads it by hand
 
 
@@ -59,7 +56,7 @@ ROUTES = (
     Route("GET", "/livez", health.livez, Need.PUBLIC),
     Route("GET", "/readyz", health.readyz, Need.PUBLIC),
     Route("GET", "/metrics", health.metrics, Need.OPERATOR),
-    Route("POST", "/query", ask.query, Need.READ, ask.Answer),
+    Route("POST", "/query", ask.query, Need.READ),
     Route("POST", "/feedback", ask.feedback, Need.READ),
     Route("POST", "/rag", answers.rag, Need.READ),
     Route("POST", "/v1/chat/completions", chat.chat_completions, Need.READ),
@@ -101,7 +98,9 @@ def build_app(service: Service) -> FastAPI:
         guard = [] if route.need is Need.PUBLIC else [_guard(route.need)]
         app.add_api_route(
             route.path, route.endpoint, methods=[route.method], dependencies=[*guard, *schemes]
-            if guard else [], response_model=route.answer, responses=_PROBLEMS,
+            if guard else [], response_model=None,
+            responses=described.responses(route.method, route.path, route.answer),
+            response_class=described.response_class(route.method, route.path, route.answer),
             openapi_extra=None if route.form is None else topics.described(route.form),
         )  # fmt: skip
     app.router.routes.extend([*page_routes.routes(), mcp.route()])

@@ -5,83 +5,27 @@ from __future__ import annotations
 import base64
 import uuid
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from rag.api.service import Caller, Serving
-from rag.errors import NotFoundError
-from rag.model import CollectionName, is_text
+from rag.embed.pretrained import find_model
+from rag.embed.tokenizer import ModelTokenizer
+from rag.errors import ConfigurationError, NotFoundError
+from rag.filter_form import QueryFilters, Strict, Text
+from rag.model import CollectionName
+from rag.ports import Usage
 from rag.search import Mode, SearchRequest
 from rag.store import query_log
-from rag.store.filters import Filters, Range
 from rag.store.query_log import Asked, Feedback
 
 
-def _checked(text: str) -> str:
-    if not is_text(text):
-        raise ValueError("NUL and lone surrogates are no text")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_checked)]
-Name = Annotated[Text, Field(min_length=1, max_length=255)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-Bound = Name | Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Between(_Strict):
-    """A range of values, bounds included: numbers, or texts such as ISO dates."""
-
-    least: Bound | None = Field(None, alias="from")
-    most: Bound | None = Field(None, alias="to")
-
-    def for_search(self) -> Range:
-        """The same as the index takes it. Raises ConfigurationError (`bad_filter`)."""
-        return Range(self.least, self.most).checked()
-
-
-class QueryFilters(_Strict):
-    """Which documents may be found; what is left out restricts nothing. `names` are globs over
-    file names or whole addresses, `metadata` is what the parser found in the files."""
-
-    filenames: list[Name] | None = Field(None, min_length=1, max_length=100)
-    names: list[Name] | None = Field(None, min_length=1, max_length=20)
-    media_types: list[Name] | None = Field(None, min_length=1, max_length=100)
-    languages: list[Name] | None = Field(None, min_length=1, max_length=100)
-    modified_from: AwareDatetime | None = None
-    modified_to: AwareDatetime | None = None
-    metadata: dict[Name, Between | bool | Bound] = Field({}, max_length=20)
-
-    def for_search(self) -> Filters:
-        """The same as the index takes it."""
-        return Filters(
-            filenames=_tuple(self.filenames),
-            names=_tuple(self.names),
-            media_types=_tuple(self.media_types),
-            languages=_tuple(self.languages),
-            modified_from=self.modified_from,
-            modified_to=self.modified_to,
-            metadata={
-                key: value.for_search() if isinstance(value, Between) else value
-                for key, value in self.metadata.items()
-            },
-        )
-
-
-def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else tuple(values)
-
-
-class Query(_Strict):
+class Query(Strict):
     """A question to one collection."""
 
     query: Annotated[Text, Field(max_length=4000)]
@@ -96,7 +40,9 @@ class Query(_Strict):
 
 class Passage(BaseModel):
     """One hit. The score is cosine similarity (dense), BM25 (bm25), the fused score (hybrid, rrf),
-    or the reranker's. `before` and `after` are its neighbours' text, where they were asked for."""
+    or the reranker's. `content_hash` is the SHA-256 of the version's bytes, in whose text the
+    passage stands from `start_char` to `end_char`. `before` and `after` are its neighbours' text,
+    where they were asked for."""
 
     document: str
     document_id: int
@@ -109,6 +55,9 @@ class Passage(BaseModel):
     ranks: dict[str, int]
     ordinal: int
     content_hash: str
+    version_id: int
+    start_char: int
+    end_char: int
     before: str | None
     after: str | None
 
@@ -134,7 +83,7 @@ def query(body: Query, service: Serving, caller: Caller) -> Response:
     asked = Asked(
         id=uuid.uuid4(), name=name, principal=caller.name, query=body.query, mode=body.mode,
         k=body.k,
-        filters=body.filters.model_dump(mode="json", exclude_defaults=True, by_alias=True),
+        filters=body.filters.for_log(),
         min_score=body.min_score, encode_ms=encode_ms, search_ms=search_ms,
     )  # fmt: skip
     with service.database.connection() as conn:
@@ -149,7 +98,7 @@ def query(body: Query, service: Serving, caller: Caller) -> Response:
     return Response(to_json(answer), media_type="application/json")
 
 
-class Said(_Strict):
+class Said(Strict):
     """What somebody says of an answer; `document` (its uri or file name) and `ordinal` name the
     passage that should have been found."""
 
@@ -204,8 +153,7 @@ def embeddings(body: EmbeddingRequest, service: Serving) -> dict[str, Any]:
         )
     texts = [body.input] if isinstance(body.input, str) else body.input
     vectors = service.embedder.embed(texts)
-    # the model's tokenizer stays inside the engine; a word is the unit here
-    tokens = sum(len(text.split()) for text in texts)
+    tokens = _tokens(texts, service.settings.embedding_model)
     is_binary = body.encoding_format == "base64"
     return {
         "object": "list",
@@ -220,6 +168,22 @@ def embeddings(body: EmbeddingRequest, service: Serving) -> dict[str, Any]:
         ],
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
+
+
+def _tokens(texts: list[str], model: str) -> int:
+    tokenizer = _tokenizer(model)
+    if tokenizer is None:
+        return Usage.estimated(sum(map(len, texts)), 0).prompt_tokens
+    return sum(tokenizer.count(texts))
+
+
+@cache
+def _tokenizer(model: str) -> ModelTokenizer | None:
+    """The model's own; None for a model that has none in a form that we read."""
+    try:
+        return ModelTokenizer(find_model(model, may_download=False))
+    except ConfigurationError:
+        return None
 
 
 def _base64(vector: np.ndarray[Any, Any]) -> str:

@@ -20,15 +20,17 @@ from rag.answer.desk import Closing, Inquiry, Opening, Reply
 from rag.answer.passage import Passage
 from rag.answer.writing import Question
 from rag.api.answers import STREAM_HEADERS, Answering, citation, opened, whole
-from rag.api.ask import Text
 from rag.api.faults import fault_of
 from rag.api.principal import Principal
 from rag.api.service import Caller, Serving
 from rag.errors import ConfigurationError, NotFoundError, RagError
+from rag.filter_form import Text
 from rag.model import CollectionName
 from rag.ports import Message
 from rag.store import collections
 
+# of a conversation: clients send all of it, for as long as it is
+_MOST_TURNS = 100
 _LongText = Annotated[Text, Field(max_length=32_000)]
 
 
@@ -62,12 +64,12 @@ class Completion(BaseModel):
     """As OpenAI's; settings that do not apply here are passed over."""
 
     model: Annotated[str, Field(max_length=127, examples=["acme/docs"])]
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=100)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
     stream: bool = False
     stream_options: StreamOptions | None = None
 
     def inquiry(self, caller: Principal) -> Inquiry:
-        """The last message as a question, those before it as its history."""
+        """The last message as a question, the newest of those before it as its history."""
         turns = [each for each in self.messages if each.role in ("user", "assistant")]
         if not turns or turns[-1].role != "user":
             raise ConfigurationError(
@@ -77,7 +79,7 @@ class Completion(BaseModel):
             name = caller.open(CollectionName.parse(self.model))
         except ConfigurationError:
             raise _no_model() from None
-        history = tuple(Message(turn.role, turn.said) for turn in turns[:-1])  # type: ignore[arg-type]
+        history = tuple(Message(turn.role, turn.said) for turn in turns[-1 - _MOST_TURNS : -1])  # type: ignore[arg-type]
         question = Question(turns[-1].said, history)
         return Inquiry(name, question, caller.name, principals=caller.principals)
 
@@ -151,9 +153,12 @@ def _sources(cited: tuple[Passage, ...]) -> str:
 
 
 def _extra(closing: Closing) -> dict[str, Any]:
+    as_of = closing.found.as_of
     return {
         "query_id": str(closing.query_id),
         "is_answered": closing.answer.is_answered,
+        "generation": closing.found.generation,
+        "as_of": as_of and as_of.isoformat(),
         "citations": [citation(passage) for passage in closing.answer.cited],
     }
 

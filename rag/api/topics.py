@@ -17,10 +17,13 @@ from rag.api.service import Caller, Service, Serving
 from rag.errors import ConfigurationError, ConflictError, NotFoundError, PolicyError
 from rag.model import CollectionName
 from rag.store import collections, reading, removal
+from rag.store.collections import Collection
+from rag.store.database import Connection
 from rag.summary import summarise
 
 _ANALYSIS_SENTENCES = 3
 _LONGEST_RECORD = 200_000
+_MOST_REQUESTS = 100
 
 
 class Keyed(BaseModel):
@@ -116,15 +119,13 @@ def segment(body: _Any, request: Request, service: Serving, caller: Caller) -> d
 def collect(body: _Any, request: Request, service: Serving, caller: Caller) -> Any:
     """Ask for a look at the sources of segments: one request, or a list of them."""
     requests = body if isinstance(body, list) else [body]
-    given = [_read(Collect, each, request, service) for each in requests[:100]]
-    names = [
-        caller.open(CollectionName.parse(f"{each.topic}/{target}"))
-        for each in given
-        for target in each.segment_targets
-    ]
+    if len(requests) > _MOST_REQUESTS:
+        raise _wrong(f"Invalid request format: at most {_MOST_REQUESTS} requests at a time")
+    given = [_read(Collect, each, request, service) for each in requests]
+    asked = dict.fromkeys((each.topic, target) for each in given for target in each.segment_targets)
     with service.database.connection() as conn, conn.transaction():
-        for name in names:
-            removal.ask_for_look(conn, collections.find_collection(conn, name))
+        for wanted, target in asked:
+            removal.ask_for_look(conn, _segment(conn, caller, wanted, target))
     answers = [
         {
             "message": "Collection requested",
@@ -133,6 +134,21 @@ def collect(body: _Any, request: Request, service: Serving, caller: Caller) -> A
         for each in given
     ]
     return answers if isinstance(body, list) else answers[0]
+
+
+def _segment(conn: Connection, caller: Principal, topic: str, segment: str) -> Collection:
+    """The collection. Raises ConfigurationError (`bad_request`); what the key does not open is
+    answered as what does not exist."""
+    name = CollectionName.parse(f"{topic}/{segment}")
+    is_own = caller.scope.namespace in (None, name.namespace)
+    if not is_own or removal.namespace_id(conn, name.namespace) is None:
+        raise _wrong(f"Topic validation failed: topic '{topic}' does not exist")
+    try:
+        return collections.find_collection(conn, caller.open(name))
+    except NotFoundError:
+        raise _wrong(
+            f"Segment validation failed: segment '{segment}' does not exist in topic '{topic}'"
+        ) from None
 
 
 def retrieve(

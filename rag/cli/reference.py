@@ -39,7 +39,7 @@ a code of [errors.md](errors.md).
 The last line of `ingest --json`: `{"documents": {"new", "changed", "renamed", "unchanged",
 "deleted", "failed"}, "parsed", "chunks", "embedded", "seconds"}`. `search --json`: `{"collection",
 "query", "mode", "generation", "as_of", "hits": [{"document", "uri", "title", "page", "heading",
-"text", "score", "ranks", "ordinal", "content_hash"}]}`.
+"text", "score", "ranks", "ordinal", "content_hash", "version_id", "start_char", "end_char"}]}`.
 """
 
 

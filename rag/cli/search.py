@@ -87,6 +87,9 @@ def hit_object(hit: Hit) -> dict[str, object]:
         "ranks": dict(hit.ranks),
         "ordinal": hit.ordinal,
         "content_hash": hit.content_hash,
+        "version_id": hit.version_id,
+        "start_char": hit.start_char,
+        "end_char": hit.end_char,
         **({"before": hit.before, "after": hit.after} if hit.before or hit.after else {}),
     }
 

@@ -81,9 +81,13 @@ class Api:
 
     def ingest_uploads(self) -> None:
         """What a run of the collection does, with its uploads as a source."""
+        self.know_uploads()
+        self.acme.run()
+
+    def know_uploads(self) -> None:
+        """Uploads as a source of the collection's runs."""
         uri = self.service.bucket.source_uri(self.acme.name)
         self.acme.others[uri] = S3Source(uri, self.service.bucket._ready())  # type: ignore[assignment]
-        self.acme.run()
 
 
 MakeApi = Callable[..., Api]

@@ -47,7 +47,9 @@ def test_a_model_that_fails_is_an_error_and_never_an_empty_answer(
     assert len(model.requests) >= 1 and "retry-after" in answer.headers
     assert model.url not in answer.text
     (row,) = logged(api)
-    assert (row["outcome"], row["error_code"]) == ("failed", code)
+    assert (row["outcome"], row["error_code"], row["model"]) == ("failed", code, "m")
+    # what was begun is counted; a refusal costs nothing
+    assert (row["prompt_tokens"] > 0) == (row["completion_tokens"] > 0) == bool(row["answer"])
     assert api.ask("rope").json()["hits"]  # search goes on
 
 

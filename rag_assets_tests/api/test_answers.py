@@ -47,7 +47,8 @@ def test_an_answer_cites_the_passage_it_rests_on(with_model: Api) -> None:
     assert citation["number"] == 1 and citation["document"] == "cable.txt"
     assert "inspected every month" in citation["text"] and citation["document_id"] > 0
     assert set(citation) == {"number", "document", "document_id", "uri", "title", "page",
-                             "heading", "ordinal", "text", "score"}  # fmt: skip
+                             "heading", "ordinal", "text", "score", "content_hash",
+                             "version_id", "start_char", "end_char"}  # fmt: skip
     assert body["usage"]["prompt_tokens"] > 50 and body["latency_ms"] > 0
     assert body["generation"] and body["as_of"] and body["query_id"]
 
@@ -192,6 +193,22 @@ def test_a_caller_who_leaves_ends_the_models_call_and_is_logged_as_cancelled(
 
     assert row["outcome"] == "cancelled" and row["answer"].startswith("The rope is old [1].")
     assert model.pieces_sent < 2000
+    assert row["model"] == "loopback" and row["prompt_tokens"] > 50
+    assert row["completion_tokens"] >= len(row["answer"]) // 4 > 0
+
+
+def test_a_defect_of_ours_is_logged_as_failed_and_not_as_cancelled(
+    with_model: Api, model: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rag.answer.writing._whole", fail)
+
+    assert post(with_model).status_code == 500
+    (row,) = logged(with_model)
+    assert (row["outcome"], row["error_code"]) == ("failed", "unexpected")
+    assert row["prompt_tokens"] > 50 and row["completion_tokens"] > 0
 
 
 def test_a_stream_that_is_read_to_its_end_is_not_cancelled(

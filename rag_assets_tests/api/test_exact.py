@@ -17,7 +17,8 @@ JOB = {"job_id", "status", "total", "completed", "progress", "percent", "last_er
 CARD = {"user_id", "project_id", "filename", "topic_name", "summary", "content", "page_span",
         "card_id", "_id"}  # fmt: skip
 HIT = {"document", "document_id", "uri", "title", "page", "heading", "text", "score", "ranks",
-       "ordinal", "content_hash", "before", "after"}  # fmt: skip
+       "ordinal", "content_hash", "version_id",
+       "start_char", "end_char", "before", "after"}  # fmt: skip
 
 
 @pytest.fixture

@@ -141,6 +141,46 @@ def test_collecting_asks_for_a_look_at_every_source_and_shard(filled: Api) -> No
     assert [row["shard"] for row in hints] == [0, 1, 2] * (len(hints) // 3) and len(hints) >= 3
 
 
+def test_collecting_what_is_not_there_is_a_400_in_the_originals_words(filled: Api) -> None:
+    def refused(topic: str, *segments: str, key: str | None = None) -> str:
+        body = {"topic": topic, "segment_targets": list(segments)}
+        answer = post(filled, "/api/collect", body, key)
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        return str(answer.json()["message"])
+
+    filled.conn.execute("delete from hint")
+    no_topic = "Topic validation failed: topic '{}' does not exist".format
+    no_segment = "Segment validation failed: segment 'x' does not exist in topic 'acme'"
+    assert refused("nowhere", "docs") == no_topic("nowhere")
+    assert refused("acme", "docs", "x") == no_segment
+    assert counts(filled)["hint"] == 0  # nothing was asked of what is there
+    # what a key does not open is answered like what does not exist
+    foreign, other = filled.key("globex", "write"), filled.key("acme", "write", "other")
+    for topic in ("acme", "nowhere"):
+        assert refused(topic, "docs", key=foreign) == no_topic(topic)
+    assert refused("acme", "x", key=other) == no_segment
+    assert refused("acme", "docs", key=other) == no_segment.replace("'x'", "'docs'")
+
+
+def test_collecting_after_the_topic_was_deleted_is_a_400(filled: Api) -> None:
+    collect = {"topic": "acme", "segment_targets": ["docs"]}
+    delete = {"topic": "acme", "topic_action": "delete"}
+    steps = [("/api/collect", collect), ("/api/topic", delete), ("/api/collect", collect)]
+
+    assert [post(filled, *step).status_code for step in steps] == [200, 200, 400]
+
+
+def test_more_requests_than_are_taken_at_a_time_are_refused_and_none_is_dropped(
+    filled: Api,
+) -> None:
+    body = {"topic": "acme", "segment_targets": ["docs"]}
+
+    assert len(post(filled, "/api/collect", [body] * 100).json()) == 100
+    answer = post(filled, "/api/collect", [body] * 101)
+    assert answer.status_code == 400
+    assert answer.json()["message"] == "Invalid request format: at most 100 requests at a time"
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

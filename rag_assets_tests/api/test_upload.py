@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rag.errors import UnavailableError
+from rag.ingest.pipeline import STAGES
 from rag.settings import Settings, load_settings
 from rag_assets_tests.api.conftest import ACME, Api, MakeApi
 
@@ -34,6 +35,25 @@ def test_an_upload_becomes_searchable_and_its_job_says_so(api: Api) -> None:
     assert after["progress"] == 100.0 and after["percent"] == 100 and after["last_error"] is None
     assert isinstance(after["created_at"], float)
     assert api.ask("steel rope").json()["hits"][0]["document"] == "rope.txt"
+
+
+def test_a_job_shows_each_files_stage_as_it_moves(api: Api) -> None:
+    job_id = api.upload(("rope.txt", ROPE), ("bad.txt", b"BROKEN")).json()["job_id"]
+    api.know_uploads()
+
+    def stages() -> list[str]:
+        return [file["stage"] for file in api.status(job_id)["files"]]
+
+    seen = [stages()]
+    for stage in STAGES.values():
+        stage(api.acme.shop(), api.acme.shard)
+        seen.append(stages())
+
+    of_rope, of_bad = zip(*seen, strict=True)
+    assert of_rope == (
+        "stored", "registered", "parsed_documents", "chunks", "chunks", "search_index",
+    )  # fmt: skip
+    assert of_bad == ("stored", "registered", *["parse"] * 4)
 
 
 def test_an_upload_is_a_hint_to_look_at_its_source(api: Api) -> None:

@@ -78,6 +78,11 @@ def check(seen: dict[str, Any]) -> None:
     assert hit["document"] == "cable.txt" and "haul rope" in hit["text"]
     answer = seen["answer"][1]
     assert "every month" in answer["answer"] and answer["citations"][0]["number"] == 1
+    for one in (hit, *answer["citations"]):
+        assert seen["get"][1]["text"][one["start_char"] : one["end_char"]] == one["text"]
+        assert len(one["content_hash"]) == 64 and one["version_id"] > 0
+    assert seen["search"][1]["as_of"] == answer["as_of"] and answer["as_of"] is not None
+    assert answer["generation"] == seen["search"][1]["generation"]
     listed = seen["list"][1]
     assert [each["document"] for each in listed["documents"]] == ["cable.txt"] and listed["next"]
     assert "haul rope" in seen["get"][1]["text"] and seen["get"][1]["next_start"] is None
@@ -132,6 +137,9 @@ def test_without_a_key_nobody_gets_in_once_there_is_one(url: str, filled: Api) -
         ("search", {**ASKED, "surprise": 1}, "invalid_arguments"),
         ("search", {"collection": "acme/docs"}, "invalid_arguments"),
         ("search", {**ASKED, "query": " "}, "empty_query"),
+        ("search", {**ASKED, "filters": {"surprise": 1}}, "invalid_arguments"),
+        ("search", {**ASKED, "filters": {"metadata": {"a": {}}}}, "bad_filter"),
+        ("answer", {**ASKED, "neighbors": 1}, "invalid_arguments"),
         ("search", {**ASKED, "query": "a\0"}, "invalid_arguments"),
         ("search", {**ASKED, "collection": "../x"}, "bad_name"),
         ("get_document", {"collection": "acme/docs", "document": "no"}, "document_not_found"),
@@ -146,6 +154,52 @@ def test_what_goes_wrong_is_a_result_that_a_model_can_read(
 
     refused, body = over_http(url, None, ask)
     assert refused and body["code"] == code and body["message"]
+
+
+NARROWED = [
+    {"filters": {"names": ["pump*"]}},
+    {"filters": {"media_types": ["text/markdown"]}},
+    {"filters": {"modified_to": "2001-01-01T00:00:00Z"}},
+    {"filters": {"metadata": {"year": {"from": 1900}}}},
+    {"min_score": 1.01},
+    {"max_per_document": 1, "k": 20},
+    {"neighbors": 2},
+    {"mode": "bm25", "filters": {"filenames": ["cable.txt", "book.txt"]}},
+]
+
+
+@pytest.mark.parametrize("more", NARROWED)
+def test_a_search_finds_what_the_api_finds(url: str, filled: Api, more: dict[str, Any]) -> None:
+    rules = b"\n\n".join(b"The haul rope of line %d is inspected." % n for n in range(30))
+    filled.acme.source.put("book.txt", b"# Book\n\n" + rules)
+    filled.acme.run()
+    body = {**ASKED, "k": 9, **more}
+    hits = filled.client.post("/query", json=body).json()["hits"]
+    plain = filled.client.post("/query", json={**ASKED, "k": 9}).json()["hits"]
+
+    async def ask(client: Client) -> Any:
+        return await call(client, "search", **body)
+
+    refused, found = over_http(url, None, ask)
+    assert not refused
+    kept = ("uri", "ordinal", "before", "after", "score")
+    assert [[hit[name] for name in kept] for hit in found["hits"]] == [
+        [hit[name] for name in kept] for hit in hits
+    ]
+    assert hits != plain  # the control: it does restrict something
+    logs = filled.conn.execute("select filters, min_score from query_log order by asked_at")
+    first, *_, last = logs.fetchall()
+    assert first == last
+
+
+@pytest.mark.parametrize("tool", ["search", "answer"])
+def test_both_lists_of_names_hold(url: str, filled: Api, tool: str) -> None:
+    async def ask(client: Client) -> Any:
+        names = {"filenames": ["cable.txt"], "filters": {"filenames": ["pump.txt"]}}
+        return await call(client, tool, **ASKED, **names)
+
+    refused, body = over_http(url, None, ask)
+    assert not refused and body.get("hits", body.get("citations")) == []
 
 
 def test_a_long_document_is_read_in_parts(url: str) -> None:

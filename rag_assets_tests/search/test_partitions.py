@@ -61,6 +61,16 @@ def indexed(large: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
     return large
 
 
+def scans(harness: Harness) -> int:
+    """How often the vector index was read."""
+    harness.conn.execute("select pg_stat_force_next_flush()")
+    (row,) = harness.conn.execute(
+        "select idx_scan from pg_stat_user_indexes where indexrelname = %s",
+        [f"search_row_{home(harness)}_hnsw"],
+    ).fetchall()
+    return int(row["idx_scan"])
+
+
 def test_its_index_is_built_and_used(indexed: Harness) -> None:
     (row,) = indexed.conn.execute(
         "select indisvalid from pg_index where indexrelid = to_regclass(%s)",
@@ -69,12 +79,7 @@ def test_its_index_is_built_and_used(indexed: Harness) -> None:
     assert row["indisvalid"]
     indexed.conn.execute("set enable_sort = off")  # at this size sorting would be cheaper
     assert indexed.search("rope number7", k=3, mode="dense").hits
-    indexed.conn.execute("select pg_stat_force_next_flush()")
-    (scans,) = indexed.conn.execute(
-        "select idx_scan from pg_stat_user_indexes where indexrelname = %s",
-        [f"search_row_{home(indexed)}_hnsw"],
-    ).fetchall()
-    assert scans["idx_scan"] > 0
+    assert scans(indexed) > 0
     assert partitions.build_vector_index(indexed.conn, home(indexed)) is False
 
 
@@ -98,6 +103,32 @@ def test_a_filter_never_gives_fewer_rows_than_there_are(indexed: Harness, kept: 
     found = indexed.search("rope", k=50, mode="dense", filters=Filters(filenames=names))
 
     assert len(found.hits) == min(kept, 50)
+
+
+@pytest.mark.parametrize("kept", [30, 250, 301])
+def test_the_index_finds_what_comparing_one_by_one_finds(
+    indexed: Harness, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Filters(filenames=tuple(f"{number}.txt" for number in range(kept)))
+    questions = [f"{first} {second}" for first in WORDS for second in WORDS[:3]]
+
+    def found() -> list[set[str]]:
+        return [
+            {hit.uri for hit in indexed.search(each, k=10, mode="dense", filters=names).hits}
+            for each in questions
+        ]
+
+    indexed.conn.execute("set enable_sort = off")  # at this size sorting would be cheaper
+    by_index = found()
+    assert scans(indexed) >= len(questions)
+    monkeypatch.setattr(lookup, "_EXACT_ROWS", 10**9)
+    before = scans(indexed)
+    exact = found()
+
+    assert scans(indexed) == before
+    assert all(len(each) == 10 for each in exact)
+    shares = [len(a & b) / 10 for a, b in zip(by_index, exact, strict=True)]
+    assert sum(shares) / len(shares) >= 0.95
 
 
 def test_the_partition_goes_with_its_generation(indexed: Harness) -> None:

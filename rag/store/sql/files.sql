@@ -30,7 +30,8 @@ where upload_job.id = %(job_id)s
 
 -- name: files_of_job
 -- Where each file of an upload request stands. A file is processing until the version made of its
--- bytes is served or has failed for good, or the object is something else by now.
+-- bytes is served or has failed for good, or the object is something else by now. `stage` is the one
+-- that failed, else the last one reached.
 select
     upload_file.filename, upload_file.original_name, upload_file.uri,
     coalesce(upload_file.error_code, case when progress.state = 'failed' then letter.code end)
@@ -44,6 +45,14 @@ left join document on document.collection_id = upload_job.collection_id
     and document.uri = upload_file.uri
 left join document_version as newest on newest.id = document.version_id
 left join document_status as status on status.document_id = document.id
+left join collection on collection.id = document.collection_id
+left join lateral (
+    select true as is_parsed, bool_or(chunk_set.id is not null) as is_cut
+    from parsed left join chunk_set on chunk_set.parsed_id = parsed.id
+    where parsed.namespace_id = collection.namespace_id
+        and parsed.content_hash = newest.content_hash
+    having count(*) > 0
+) as made on true
 left join lateral (
     select * from dead_letter
     where dead_letter.document_id = document.id and dead_letter.resolved_at is null
@@ -76,6 +85,8 @@ cross join lateral (
             when letter.id is not null then letter.stage
             when version.is_ours and status.published_version_id = document.version_id
                 then 'search_index'
+            when version.is_ours and made.is_cut then 'chunks'
+            when version.is_ours and made.is_parsed then 'parsed_documents'
             when version.is_ours then 'registered'
             else 'stored'
         end as stage

@@ -170,6 +170,7 @@ order by found.similarity desc, found.document_id, found.ordinal
 -- The texts of rows and where they come from, on request with the text before and after.
 select document.id as document_id, chunk.ordinal, document.uri, publication.published_at,
     parsed.title, chunk.text, chunk.headings, chunk.page_first, document_version.content_hash,
+    publication.version_id, chunk.start_char, chunk.end_char,
     case when %(neighbors)s::int > 0 then nullif((
         select substring(parsed.text from min(other.start_char) + 1
             for greatest(chunk.start_char - min(other.start_char), 0))
