@@ -37,9 +37,9 @@ select count(distinct uri) as objects from listing where is_ours
 -- What differs between the listing and the manifest of one shard, a row per object, by kind and
 -- name. 'waiting' is an object that could not be fetched, has not changed, and is not due for
 -- another try. 'elsewhere' is one that vanished and is another shard's to delete. One that was
--- missing and is back is 'touched', so that its absence is forgotten. What was looked at or deleted after this listing began is newer than the listing and
--- left alone. Attachments, which no listing names, never vanish. Documents erased on request are
--- not seen again.
+-- missing and is back is 'touched', so that its absence is forgotten. What was looked at or deleted
+-- after this listing began is newer than the listing and left alone. Attachments, which no listing
+-- names, never vanish. Documents erased on request are not seen again.
 insert into difference
 with named as (
     select distinct on (uri) uri, etag, object_version, size_bytes, modified_at, is_ours
