@@ -34,7 +34,7 @@ def list_documents(
     """Documents of a collection with state, stage and failure; `next` goes into `after`."""
     name = caller.open(CollectionName.parse(collection))
     choice = Choice(state=state, words=q or None, after=after, limit=limit + 1)
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = documents.list_documents(conn, found.id, choice, caller.principals)
     shown = rows[:limit]
@@ -133,8 +133,8 @@ def page_image(
 
 
 def _passage(service: Service, caller: Principal, document_id: int, ordinal: int) -> Row:
-    _place(service, caller, document_id)
-    with service.database.connection() as conn:
+    place = _place(service, caller, document_id)
+    with service.reading(place.name.namespace) as conn:
         row = documents.find_passage(conn, document_id, ordinal)
     if row is None:
         raise NotFoundError(
@@ -148,7 +148,7 @@ def _place(
     service: Service, caller: Principal, document_id: int, name: CollectionName | None = None
 ) -> Place:
     """Where the document is; what the key does not open does not exist."""
-    with service.database.connection() as conn:
+    with service.reading_for(caller) as conn:
         place = documents.find_place(conn, document_id, caller.principals)
     if place is None or not caller.may_open(place.name) or name not in (None, place.name):
         raise NotFoundError("There is no such document.", code="document_not_found")

@@ -29,7 +29,7 @@ Skip = Annotated[int, Query(ge=0, le=100_000)]
 def list_files(service: Serving, caller: Caller, user_id: User, project_id: User) -> dict[str, Any]:
     """The searchable files of a collection with a summary of each, by name."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_files(
             conn, found, characters=_SUMMARISED_CHARACTERS, principals=caller.principals
@@ -46,7 +46,7 @@ def file_summary(
 ) -> dict[str, Any]:
     """A file in six of its sentences."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_files(
             conn, found, filename, _SUMMARISED_CHARACTERS, principals=caller.principals
@@ -67,7 +67,7 @@ def chunks(
 ) -> dict[str, Any]:
     """The passages of one file; vectors only when asked for."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_chunks(
             conn, found, filename, limit=limit, with_vectors=with_embedding,
@@ -90,7 +90,7 @@ def cards(
 ) -> dict[str, Any]:
     """The passages of a collection or of one file, page by page, without vectors."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_chunks(
             conn, found, filename, limit=limit, skip=skip, principals=caller.principals

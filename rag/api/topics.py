@@ -73,9 +73,10 @@ _Any = Annotated[Any, Body()]
 Form = TypeVar("Form", bound=Keyed)
 
 
-def topic(body: _Any, request: Request, service: Serving) -> dict[str, Any]:
+def topic(body: _Any, request: Request, service: Serving, caller: Caller) -> dict[str, Any]:
     """Create or delete a topic. A deletion takes all its segments, their data and keys along."""
     given = _read(Topic, body, request, service)
+    _check_admin(caller)
     name = CollectionName.parse(f"{given.topic}/x").namespace
     with service.database.connection() as conn:
         if given.topic_action == "create":
@@ -147,8 +148,7 @@ def retrieve(
     if not ticker:
         raise _wrong("Missing ticker: send it as ?ticker=NAME.")
     name = caller.open(CollectionName.parse(f"{given.topic}/{given.segment}"))
-    as_reader = service.reads_as_reader()
-    with service.database.reading(name.namespace, as_reader=as_reader) as conn:
+    with service.reading(name.namespace) as conn:
         row = reading.served_text(
             conn, name, ticker, principals=caller.principals, length=_LONGEST_RECORD
         )

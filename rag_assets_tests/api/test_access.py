@@ -15,7 +15,7 @@ from rag.api.app import ROUTES, build_app
 from rag.api.principal import Need
 from rag.api.providers import TABLE
 from rag.errors import NotFoundError
-from rag.store import access
+from rag.store import access, hints
 from rag.store.access import KeyScope
 from rag_assets_tests.api.conftest import ACME, PAGE, Api, MakeApi, wait_until_warm
 
@@ -213,6 +213,32 @@ def test_an_operators_key_opens_all_namespaces_and_the_metrics(api: Api, things:
         assert request_of(api, operation, things, key).status_code == 200
 
 
+@pytest.mark.parametrize("role", ["read", "write"])
+@pytest.mark.parametrize("action", ["create", "delete"])
+def test_an_operators_key_that_is_no_admins_leaves_topics_alone(
+    api: Api, role: str, action: str
+) -> None:
+    headers = {"X-API-Key": api.key(None, role)}
+    body = {"topic": "acme", "topic_action": action}
+
+    answer = api.client.post("/api/topic", json=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert api.client.get("/collections", headers=headers).json()["collections"] != []
+
+
+@pytest.mark.parametrize(("role", "is_seen"), [("read", False), ("write", False), ("admin", True)])
+def test_of_documents_with_an_access_list_admins_see_all(
+    api: Api, role: str, is_seen: bool
+) -> None:
+    api.acme.source.put("board.txt", b"The board's rope.")
+    api.acme.source.put("board.txt.acl.json", b'{"principals": ["board"]}')
+    api.acme.run()
+
+    listed = api.client.get("/files", params=ACME, headers={"X-API-Key": api.key("acme", role)})
+    assert (listed.json()["filenames"] == ["board.txt"]) is is_seen
+
+
 def test_the_key_header_of_the_original_works_too(api: Api, things: Things) -> None:
     headers = {"X-API-Key": api.key()}
 
@@ -285,35 +311,43 @@ def test_the_rate_of_a_key_is_limited_and_others_are_not(make_api: MakeApi) -> N
 
 # -- row-level security: the last line, should a statement forget its namespace --
 
-READ_TABLES = ("collection", "generation", "search_row", "publication", "document",
-               "document_version", "parsed", "chunk_set", "chunk", "namespace")  # fmt: skip
+READ_TABLES = ("collection", "generation", "search_row", "publication", "segment", "posting",
+               "document", "document_version", "document_status", "parsed", "chunk_set", "chunk",
+               "source", "hint", "dead_letter", "stage_run", "upload_job", "upload_file",
+               "namespace")  # fmt: skip
 
 
 @pytest.fixture
 def two_tenants(api: Api) -> Api:
-    api.acme.source.put("a.txt", b"acme's rope")
-    api.globex.source.put("g.txt", b"globex's rope")
-    api.acme.run()
-    api.globex.run()
+    for tenant in (api.acme, api.globex):
+        name = tenant.name.namespace
+        tenant.source.put(f"{name[0]}.txt", f"{name}'s rope".encode())
+        tenant.source.put("broken.txt", b"BROKEN")
+        tenant.run()
+        hints.add_hints(api.conn, [f"{tenant.source.uri}late.txt"])
+        api.upload(("u.txt", b"A rope."), user_id=name)
     return api
+
+
+def rows_of(api: Api, table: str, namespace: str | None) -> int:
+    """How many a statement without any condition finds: as the reader, or as the owner."""
+    with api.conn.transaction():
+        if namespace is not None:
+            access.become_reader(api.conn, namespace)
+        row = api.conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
+    assert row is not None
+    return int(row["rows"])
 
 
 @pytest.mark.parametrize("table", READ_TABLES)
 def test_a_reader_sees_one_namespaces_rows_even_without_a_condition(
     two_tenants: Api, table: str
 ) -> None:
-    conn = two_tenants.conn
-    counts = []
-    for namespace in ("acme", "globex", "nobody"):
-        with conn.transaction():
-            access.become_reader(conn, namespace)
-            row = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
-            assert row is not None
-            counts.append(row["rows"])
-    everything = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
+    acme, globex = rows_of(two_tenants, table, "acme"), rows_of(two_tenants, table, "globex")
 
-    assert everything is not None
-    assert counts == [1, 1, 0] and everything["rows"] == 2
+    assert acme == globex > 0
+    assert rows_of(two_tenants, table, "nobody") == 0
+    assert rows_of(two_tenants, table, None) == acme + globex
 
 
 @pytest.mark.parametrize("table", [name for name in READ_TABLES if name != "namespace"])

@@ -1,0 +1,158 @@
+"""Row-level security behind each route that reads: with every check of ours and every condition of
+ours forgotten, a key of one namespace is still told nothing of another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rag.api.app import ROUTES
+from rag.api.principal import Need, Principal
+from rag.api.providers import TABLE
+from rag.model import CollectionName
+from rag.store import query_log
+from rag.store.queries import statements
+from rag_assets_tests.api.conftest import PAGE, Api
+from rag_assets_tests.fakes_source import FakeSource
+from rag_assets_tests.ingest.harness import Harness
+
+pytestmark = pytest.mark.slow
+
+# a name that globex alone has: whoever forgets the namespace finds globex's
+VAULT = {"user_id": "acme", "project_id": "vault"}
+READ = ("collections", "documents", "files", "lookup", "reading", "standing")
+SCOPES = re.compile(
+    r"namespace\.name = %\(namespace\)s"
+    r"|(collection\.id|document\.collection_id) = (any\()?%\(collection_ids?\)s\)?"
+)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What globex has, by its ids."""
+
+    document_id: int
+    job_id: str
+
+
+@pytest.fixture
+def secrets(api: Api, database_url: str, tmp_path: Path) -> Secrets:
+    api.acme.source.put("a.txt", b"acme's rope")
+    api.acme.run()
+    name = CollectionName("globex", "vault")
+    vault = Harness(api.conn, database_url, tmp_path / "v", name, FakeSource("fake://globex/"))
+    vault.source.put("globex.txt", b"globex's secret rope")
+    sent = {"user_id": "globex", "project_id": "vault"}
+    job = api.client.post("/upload", data=sent, files={"files": ("globex.pdf", PAGE)}).json()
+    vault.others[api.service.bucket.source_uri(name)] = _uploads(api, name)
+    vault.run()
+    listed = api.client.get("/documents", params={"collection": "globex/vault", "q": "globex.pdf"})
+    (document,) = listed.json()["documents"]
+    return Secrets(document["document_id"], job["job_id"])
+
+
+def _uploads(api: Api, name: CollectionName) -> Any:
+    from rag.sources.s3 import S3Source
+
+    return S3Source(api.service.bucket.source_uri(name), api.service.bucket._ready())
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """Forget every scope, in code and in statements; says how many statements had one."""
+
+    def forget() -> int:
+        monkeypatch.setattr(Principal, "may_open", lambda *_: True)
+        # an answer to no logged query is refused by the log, not by a check
+        monkeypatch.setattr(query_log, "record_answer", lambda *_: None)
+        count = 0
+        for group in READ:
+            for name, text in statements(group).items():
+                without = SCOPES.sub("true", text)
+                count += without != text
+                monkeypatch.setitem(statements(group), name, without)  # type: ignore[arg-type]
+        return count
+
+    return forget
+
+
+def requests_for(secrets: Secrets) -> dict[tuple[str, str], dict[str, Any]]:
+    """Of every route that reads: what finds globex's things once nothing is checked."""
+    asked = {"json": {"query": "secret rope", "collection": "acme/vault"}}
+    message = {"role": "user", "content": "secret rope"}
+    one = {"params": {**VAULT, "filename": "globex.txt"}}
+    return {
+        ("POST", "/query"): asked,
+        ("POST", "/rag"): asked,
+        ("POST", "/v1/chat/completions"): {
+            "json": {"model": "acme/vault", "messages": [message]}
+        },
+        ("GET", "/v1/models"): {},
+        ("POST", "/retrieve"): {
+            "json": {"topic": "acme", "segment": "vault"}, "params": {"ticker": "globex"}
+        },
+        ("GET", "/upload/status"): {"params": {"job_id": secrets.job_id}},
+        ("GET", "/files"): {"params": VAULT},
+        ("GET", "/files/chunks"): one,
+        ("GET", "/cards"): {"params": VAULT},
+        ("GET", "/file-summary"): one,
+        ("GET", "/collections"): {},
+        ("GET", "/documents"): {"params": {"collection": "acme/vault"}},
+        ("GET", "/documents/{document_id}/passage"): {},
+        ("GET", "/documents/{document_id}/pages/{page}.png"): {},
+        ("GET", "/system"): {},
+    }  # fmt: skip
+
+
+def told(api: Api, secrets: Secrets, key: str) -> dict[tuple[str, str], bool]:
+    """For each route: whether the key is told anything of globex."""
+    answers = {}
+    for (method, path), request in requests_for(secrets).items():
+        where = path.format(document_id=secrets.document_id, page=1)
+        answer = api.client.request(method, where, headers={"X-API-Key": key}, **request)
+        is_picture = answer.headers["content-type"] == "image/png"
+        answers[method, path] = is_picture or "globex" in answer.text
+    return answers
+
+
+def test_every_reading_route_is_tried() -> None:
+    reading = {
+        (route.method, route.path)
+        for route in ROUTES
+        if route.need is Need.READ and route.path.split("/")[1] not in TABLE
+    }
+
+    tried = set(requests_for(Secrets(1, "")))
+    assert tried == reading - {("POST", "/v1/embeddings"), ("POST", "/feedback")}
+
+
+def test_what_forgets_its_scope_tells_nothing_of_another_namespace(
+    api: Api, secrets: Secrets, forgetful: Callable[[], int]
+) -> None:
+    key = api.key("acme", "admin")
+    assert api.service.reads_as_reader()
+
+    assert forgetful() > 10
+    assert [route for route, is_told in told(api, secrets, key).items() if is_told] == []
+
+
+def test_without_row_level_security_it_would(
+    api: Api, secrets: Secrets, forgetful: Callable[[], int]
+) -> None:
+    """The control: the same statements as the owner."""
+    key = api.key("acme", "admin")
+    api.service._as_reader = False
+
+    forgetful()
+    assert [route for route, is_told in told(api, secrets, key).items() if not is_told] == []
+
+
+def test_nothing_is_told_while_the_scopes_hold(api: Api, secrets: Secrets) -> None:
+    api.service._as_reader = False
+
+    assert not any(told(api, secrets, api.key("acme", "admin")).values())
