@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.api.principal import Principal, unauthenticated
 from rag.api.service import Caller, Service, Serving
+from rag.api.trail import Trailing
 from rag.errors import ConfigurationError, ConflictError, NotFoundError, PolicyError
 from rag.model import CollectionName
 from rag.store import collections, reading, removal
@@ -141,6 +142,7 @@ def retrieve(
     request: Request,
     service: Serving,
     caller: Caller,
+    trail: Trailing,
     ticker: Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$")] = None,
 ) -> dict[str, Any]:
     """A record by its ticker: a document's name, with or without its ending; `{}` for none."""
@@ -152,6 +154,7 @@ def retrieve(
         row = reading.served_text(
             conn, name, ticker, principals=caller.principals, length=_LONGEST_RECORD
         )
+    trail.note(name, [] if row is None else [row["document_id"]])
     if row is None:
         return {}
     return {

@@ -106,15 +106,22 @@ def requests_for(secrets: Secrets) -> dict[tuple[str, str], dict[str, Any]]:
         ("GET", "/documents/{document_id}/passage"): {},
         ("GET", "/documents/{document_id}/pages/{page}.png"): {},
         ("GET", "/system"): {},
+        ("POST", "/mcp"): {"json": {
+            "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+                "name": "get_document",
+                "arguments": {"collection": "acme/vault", "document": "globex.txt"},
+            },
+        }},
     }  # fmt: skip
 
 
 def told(api: Api, secrets: Secrets, key: str) -> dict[tuple[str, str], bool]:
     """For each route: whether the key is told anything of globex."""
     answers = {}
+    headers = {"X-API-Key": key, "Accept": "application/json, text/event-stream"}
     for (method, path), request in requests_for(secrets).items():
         where = path.format(document_id=secrets.document_id, page=1)
-        answer = api.client.request(method, where, headers={"X-API-Key": key}, **request)
+        answer = api.client.request(method, where, headers=headers, **request)
         is_picture = answer.headers["content-type"] == "image/png"
         answers[method, path] = is_picture or "globex" in answer.text
     return answers
@@ -128,7 +135,10 @@ def test_every_reading_route_is_tried() -> None:
     }
 
     tried = set(requests_for(Secrets(1, "")))
-    assert tried == reading - {("POST", "/v1/embeddings"), ("POST", "/feedback")}
+    assert tried - {("POST", "/mcp")} == reading - {
+        ("POST", "/v1/embeddings"),
+        ("POST", "/feedback"),
+    }
 
 
 def test_what_forgets_its_scope_tells_nothing_of_another_namespace(
