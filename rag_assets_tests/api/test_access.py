@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from fastapi.routing import APIRoute
 
@@ -15,7 +14,7 @@ from rag.api.app import ROUTES, build_app
 from rag.api.principal import Need
 from rag.api.providers import TABLE
 from rag.errors import NotFoundError
-from rag.store import access, hints
+from rag.store import access
 from rag.store.access import KeyScope
 from rag_assets_tests.api.conftest import ACME, PAGE, Api, MakeApi, wait_until_warm
 
@@ -307,92 +306,3 @@ def test_the_rate_of_a_key_is_limited_and_others_are_not(make_api: MakeApi) -> N
     assert [answer.status_code for answer in answers] == [200, 429]
     assert 1 <= int(answers[1].headers["retry-after"]) <= 10
     assert api.ask("rope", headers=calm).status_code == 200
-
-
-# -- row-level security: the last line, should a statement forget its namespace --
-
-READ_TABLES = ("collection", "generation", "search_row", "publication", "segment", "posting",
-               "document", "document_version", "document_status", "parsed", "chunk_set", "chunk",
-               "source", "hint", "dead_letter", "stage_run", "upload_job", "upload_file",
-               "namespace")  # fmt: skip
-
-
-@pytest.fixture
-def two_tenants(api: Api) -> Api:
-    for tenant in (api.acme, api.globex):
-        name = tenant.name.namespace
-        tenant.source.put(f"{name[0]}.txt", f"{name}'s rope".encode())
-        tenant.source.put("broken.txt", b"BROKEN")
-        tenant.run()
-        hints.add_hints(api.conn, [f"{tenant.source.uri}late.txt"])
-        api.upload(("u.txt", b"A rope."), user_id=name)
-    return api
-
-
-def rows_of(api: Api, table: str, namespace: str | None) -> int:
-    """How many a statement without any condition finds: as the reader, or as the owner."""
-    with api.conn.transaction():
-        if namespace is not None:
-            access.become_reader(api.conn, namespace)
-        row = api.conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
-    assert row is not None
-    return int(row["rows"])
-
-
-@pytest.mark.parametrize("table", READ_TABLES)
-def test_a_reader_sees_one_namespaces_rows_even_without_a_condition(
-    two_tenants: Api, table: str
-) -> None:
-    acme, globex = rows_of(two_tenants, table, "acme"), rows_of(two_tenants, table, "globex")
-
-    assert acme == globex > 0
-    assert rows_of(two_tenants, table, "nobody") == 0
-    assert rows_of(two_tenants, table, None) == acme + globex
-
-
-@pytest.mark.parametrize("table", [name for name in READ_TABLES if name != "namespace"])
-def test_a_reader_without_a_namespace_gets_an_error(two_tenants: Api, table: str) -> None:
-    conn = two_tenants.conn
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
-        conn.execute("set local role rag_reader")
-        conn.execute(f"select * from {table}".encode())
-
-
-@pytest.mark.parametrize(
-    "statement", ["select * from api_key", "select query from query_log", "delete from chunk"]
-)
-def test_a_reader_can_read_no_more_than_search_needs(two_tenants: Api, statement: str) -> None:
-    conn = two_tenants.conn
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
-        access.become_reader(conn, "acme")
-        conn.execute(statement.encode())
-
-
-def test_the_readers_role_is_harmless(two_tenants: Api) -> None:
-    row = two_tenants.conn.execute(
-        "select rolsuper, rolbypassrls, rolcanlogin, rolcreaterole,"
-        " exists (select from pg_class where relowner = pg_roles.oid) as owns"
-        " from pg_roles where rolname = 'rag_reader'"
-    ).fetchone()
-
-    assert row is not None and not any(row.values())
-
-
-def test_the_role_ends_with_the_transaction_even_after_an_error(two_tenants: Api) -> None:
-    database = two_tenants.service.database
-    for _ in range(6):  # each pooled connection has been through it
-        with pytest.raises(ZeroDivisionError), database.reading("acme", as_reader=True):
-            raise ZeroDivisionError
-    with database.connection() as conn:
-        row = conn.execute(
-            "select current_user = session_user as is_own,"
-            " coalesce(current_setting('rag.namespace', true), '') as scope"
-        ).fetchone()
-
-    assert row == {"is_own": True, "scope": ""}
-
-
-def test_searches_run_as_the_reader(two_tenants: Api) -> None:
-    two_tenants.conn.execute("revoke select on chunk from rag_reader")
-
-    assert two_tenants.ask("rope").status_code != 200
