@@ -36,6 +36,9 @@ class ApiSettings(BaseSettings):
     api_max_in_flight: PositiveInt = Field(
         32, description="Requests worked on at a time; more are answered 503 with Retry-After."
     )
+    api_max_in_flight_per_key: PositiveInt = Field(
+        24, description="Of these, requests of one key; more are answered 429 with Retry-After."
+    )
     api_requests_per_minute: NonNegativeInt = Field(
         600, description="Requests per key and minute, else 429; 0 means no limit."
     )
@@ -44,6 +47,11 @@ class ApiSettings(BaseSettings):
     )
     api_body_timeout_s: PositiveFloat = Field(
         30.0, description="Seconds without a byte after which a request's body is given up."
+    )
+    api_body_bytes_per_s: PositiveInt = Field(
+        16_384,
+        description="Slowest body that is read to its end, in bytes per second, after a start of "
+        "RAG_API_BODY_TIMEOUT_S; only waiting for the sender counts.",
     )
     api_index_memory_mb: PositiveInt = Field(
         128, description="Most of the word index that the service keeps in memory, in MB."

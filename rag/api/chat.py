@@ -174,7 +174,7 @@ def _usage(closing: Closing) -> dict[str, int]:
 
 def models(service: Serving, caller: Caller) -> dict[str, Any]:
     """The collections that the caller may ask, and the embedding model."""
-    with service.database.connection() as conn:
+    with service.reading_for(caller) as conn:
         rows = collections.list_collections(conn)
     names = [CollectionName(row["namespace"], row["name"]) for row in rows]
     served = [str(name) for name in names if caller.may_open(name)]

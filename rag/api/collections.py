@@ -13,7 +13,7 @@ from rag.store.database import Row
 def list_collections(service: Serving, caller: Caller) -> dict[str, Any]:
     """The collections that the key opens: state, documents, chunks, failures, freshness and live
     generation."""
-    with service.database.connection() as conn:
+    with service.reading_for(caller) as conn:
         rows = standing.summaries(conn, scope_of(caller))
     return {"collections": [as_object(row) for row in rows]}
 

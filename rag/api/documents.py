@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rag.api.pages import Original
 from rag.api.principal import Principal
 from rag.api.service import Caller, Service, Serving
+from rag.api.trail import Trail, Trailing
 from rag.errors import NotFoundError
 from rag.model import CollectionName, SourceObject
 from rag.store import collections, documents, hints, ledger
@@ -34,7 +35,7 @@ def list_documents(
     """Documents of a collection with state, stage and failure; `next` goes into `after`."""
     name = caller.open(CollectionName.parse(collection))
     choice = Choice(state=state, words=q or None, after=after, limit=limit + 1)
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = documents.list_documents(conn, found.id, choice, caller.principals)
     shown = rows[:limit]
@@ -90,10 +91,10 @@ def retry(body: Again, service: Serving, caller: Caller) -> dict[str, Any]:
 
 
 def passage(
-    service: Serving, caller: Caller, document_id: DocumentId, ordinal: Ordinal = 0
+    service: Serving, caller: Caller, trail: Trailing, document_id: DocumentId, ordinal: Ordinal = 0
 ) -> dict[str, Any]:
     """A served passage within the text around it; `page` names the picture when there is one."""
-    row = _passage(service, caller, document_id, ordinal)
+    row = _passage(service, caller, trail, document_id, ordinal)
     has_pages = row["media_type"] == "application/pdf" and row["page_first"] is not None
     return {
         "document_id": row["document_id"],
@@ -120,27 +121,31 @@ def passage(
 def page_image(
     service: Serving,
     caller: Caller,
+    trail: Trailing,
     document_id: DocumentId,
     page: Annotated[int, Path(ge=1, le=100_000)],
     ordinal: Ordinal = 0,
 ) -> Response:
     """A page of a served PDF as a picture, with the passage marked; `X-Marked-At` says where the
     first mark is, as a share of the height."""
-    row = _passage(service, caller, document_id, ordinal)
+    row = _passage(service, caller, trail, document_id, ordinal)
     image = service.pages.image(_original(row), page, row["passage"])
     mark = {} if image.marked_at is None else {"X-Marked-At": f"{image.marked_at:.3f}"}
     return Response(image.png, media_type="image/png", headers={**_PICTURE, **mark})
 
 
-def _passage(service: Service, caller: Principal, document_id: int, ordinal: int) -> Row:
-    _place(service, caller, document_id)
-    with service.database.connection() as conn:
+def _passage(
+    service: Service, caller: Principal, trail: Trail, document_id: int, ordinal: int
+) -> Row:
+    place = _place(service, caller, document_id)
+    with service.reading(place.name.namespace) as conn:
         row = documents.find_passage(conn, document_id, ordinal)
     if row is None:
         raise NotFoundError(
             "There is no such passage: the document may have changed, or is not searchable yet.",
             code="chunk_not_found",
         )
+    trail.note(place.name, [document_id])
     return row
 
 
@@ -148,7 +153,7 @@ def _place(
     service: Service, caller: Principal, document_id: int, name: CollectionName | None = None
 ) -> Place:
     """Where the document is; what the key does not open does not exist."""
-    with service.database.connection() as conn:
+    with service.reading_for(caller) as conn:
         place = documents.find_place(conn, document_id, caller.principals)
     if place is None or not caller.may_open(place.name) or name not in (None, place.name):
         raise NotFoundError("There is no such document.", code="document_not_found")

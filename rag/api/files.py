@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Query
 
 from rag.api.service import Caller, Service, Serving
+from rag.api.trail import Trailing
 from rag.errors import ConflictError, NotFoundError
 from rag.model import CollectionName
 from rag.sources.selection import ACCESS_LIST
@@ -17,7 +18,7 @@ from rag.store.collections import Collection
 from rag.store.database import Row
 from rag.summary import summarise, topic_name
 
-_SUMMARISED_CHARACTERS = 50_000
+_SUMMARISED_CHARACTERS = 20_000
 _FILE_SENTENCES = 6
 _CARD_SENTENCES = 3
 
@@ -25,33 +26,53 @@ User = Annotated[str, Query(max_length=63)]
 FileName = Annotated[str, Query(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Skip = Annotated[int, Query(ge=0, le=100_000)]
+# a summary takes milliseconds, and a collection may have any number of files
+Summaries = Annotated[int, Query(ge=1, le=500)]
 
 
-def list_files(service: Serving, caller: Caller, user_id: User, project_id: User) -> dict[str, Any]:
-    """The searchable files of a collection with a summary of each, by name."""
+def list_files(
+    service: Serving,
+    caller: Caller,
+    trail: Trailing,
+    user_id: User,
+    project_id: User,
+    limit: Summaries = 100,
+    skip: Skip = 0,
+) -> dict[str, Any]:
+    """The names of a collection's searchable files, all of them, and summaries, page by page."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
+        names = files.served_names(conn, found, principals=caller.principals)
         rows = files.served_files(
-            conn, found, characters=_SUMMARISED_CHARACTERS, principals=caller.principals
-        )
+            conn, found, characters=_SUMMARISED_CHARACTERS, limit=limit, skip=skip,
+            principals=caller.principals,
+        )  # fmt: skip
+    trail.note(name, [row["document_id"] for row in rows])
     listed = [
         {"filename": row["filename"], "summary": summarise(row["text"], _FILE_SENTENCES)}
         for row in rows
     ]
-    return {"files": listed, "filenames": [row["filename"] for row in rows]}
+    return {"files": listed, "filenames": names}
 
 
 def file_summary(
-    service: Serving, caller: Caller, user_id: User, project_id: User, filename: FileName
+    service: Serving,
+    caller: Caller,
+    trail: Trailing,
+    user_id: User,
+    project_id: User,
+    filename: FileName,
 ) -> dict[str, Any]:
     """A file in six of its sentences."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_files(
-            conn, found, filename, _SUMMARISED_CHARACTERS, principals=caller.principals
-        )
+            conn, found, filename, characters=_SUMMARISED_CHARACTERS, limit=1,
+            principals=caller.principals,
+        )  # fmt: skip
+    trail.note(name, [row["document_id"] for row in rows])
     if not rows:
         raise NotFoundError("No summary found for that file.", code="summary_not_found")
     return {"filename": filename, "summary": summarise(rows[0]["text"], _FILE_SENTENCES)}
@@ -60,6 +81,7 @@ def file_summary(
 def chunks(
     service: Serving,
     caller: Caller,
+    trail: Trailing,
     user_id: User,
     project_id: User,
     filename: FileName,
@@ -68,12 +90,13 @@ def chunks(
 ) -> dict[str, Any]:
     """The passages of one file; vectors only when asked for."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_chunks(
             conn, found, filename, limit=limit, with_vectors=with_embedding,
             principals=caller.principals,
         )  # fmt: skip
+    trail.note(name, [row["document_id"] for row in rows])
     made = [_card(name, row) for row in rows]
     for card, row in zip(made, rows, strict=True):
         card["embedding"] = row["vector"]
@@ -83,6 +106,7 @@ def chunks(
 def cards(
     service: Serving,
     caller: Caller,
+    trail: Trailing,
     user_id: User,
     project_id: User,
     filename: FileName | None = None,
@@ -91,11 +115,12 @@ def cards(
 ) -> dict[str, Any]:
     """The passages of a collection or of one file, page by page, without vectors."""
     name = caller.open(CollectionName.parse(f"{user_id}/{project_id}"))
-    with service.database.connection() as conn:
+    with service.reading(name.namespace) as conn:
         found = collections.find_collection(conn, name)
         rows = files.served_chunks(
             conn, found, filename, limit=limit, skip=skip, principals=caller.principals
         )
+    trail.note(name, [row["document_id"] for row in rows])
     return {"cards": [_card(name, row) for row in rows]}
 
 

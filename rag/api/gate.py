@@ -1,19 +1,22 @@
 """The door every request comes through: identity, limits, request id, metrics, one log line.
 
-It stands before routing, so that no body of a stranger is read. Logs name the principal, the route
-and the outcome; never a query, a body, a header or a query string.
+It stands before routing, so that no body of a stranger is read. Logs name the principal, the route,
+the outcome and the ids of documents that were read; never a query, a body, a header or a query
+string.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
 import time
 import traceback
 import uuid
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from anyio import to_thread
@@ -21,11 +24,13 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag.api.body import Body
 from rag.api.faults import UNEXPECTED, Fault, fault_of
 from rag.api.needs import Needs
 from rag.api.principal import LOCAL, Need, Principal, unauthenticated
 from rag.api.service import Service
-from rag.errors import PolicyError, QuotaError, RagError, TransientError, UnavailableError
+from rag.api.trail import Trail
+from rag.errors import PolicyError, QuotaError, RagError, UnavailableError
 from rag.rate import TokenBucket
 from rag.store import access
 
@@ -49,6 +54,7 @@ class _Visit:
     code: str | None = None
     principal: str | None = None
     has_begun: bool = False
+    trail: Trail = field(default_factory=Trail)
 
 
 class Gate:
@@ -57,7 +63,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, service: Service, needs: Needs) -> None:
         self._app, self._service, self._needs = app, service, needs
-        self._in_flight = 0
+        self._in_flight = self._places = 0
+        self._places_of: Counter[str] = Counter()
         self._rates: dict[str, TokenBucket] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +73,7 @@ class Gate:
             return
         visit = _visit(scope, self._needs)
         scope.setdefault("state", {})["request_id"] = visit.request_id
+        scope["state"]["trail"] = visit.trail
         sending = _answering(visit, send)
         self._in_flight += 1
         self._service.meters.in_flight.set(self._in_flight)
@@ -84,8 +92,10 @@ class Gate:
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send, visit: _Visit) -> None:
         need = self._needs.of(scope["path"])
-        if need is not Need.PUBLIC:
-            self._check_load()
+        if need is Need.PUBLIC:
+            await self._app(scope, self._bounded(scope, receive), send)
+            return
+        with self._place():
             headers = Headers(scope=scope)
             principal = await to_thread.run_sync(self._identify, headers)
             visit.principal = principal.name
@@ -94,7 +104,8 @@ class Gate:
                 principal.check(need)  # before the body
                 _check_type(scope)
             scope["state"]["principal"] = principal
-        await self._app(scope, self._bounded(scope, receive), send)
+            with self._place_of(principal):
+                await self._app(scope, self._bounded(scope, receive), send)
 
     def _identify(self, headers: Headers) -> Principal:
         key = _key_of(headers)
@@ -109,9 +120,31 @@ class Gate:
                 return Principal(found.prefix, found.scope)
         raise unauthenticated()
 
-    def _check_load(self) -> None:
-        if self._service.is_stopping or self._in_flight > self._service.settings.api_max_in_flight:
-            raise UnavailableError("Too many requests at a time: try again.", code="overloaded")
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the requests worked on at a time; static files and probes are none."""
+        self._places += 1
+        try:
+            if self._service.is_stopping or self._places > self._service.settings.api_max_in_flight:
+                raise UnavailableError("Too many requests at a time: try again.", code="overloaded")
+            yield
+        finally:
+            self._places -= 1
+
+    @contextmanager
+    def _place_of(self, principal: Principal) -> Iterator[None]:
+        """One of the requests of one key: it leaves some for the others."""
+        most, name = self._service.settings.api_max_in_flight_per_key, principal.name
+        if principal is not LOCAL and self._places_of[name] >= most:
+            raise QuotaError(
+                f"More than {most} requests of this key at a time: wait for their answers.",
+                code="too_many_at_once", retry_after_s=1,
+            )  # fmt: skip
+        self._places_of[name] += 1
+        try:
+            yield
+        finally:
+            self._places_of[name] -= 1
 
     def _check_rate(self, principal: Principal) -> None:
         limit = self._service.settings.api_requests_per_minute
@@ -126,41 +159,21 @@ class Gate:
             )  # fmt: skip
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """The request's body: not longer than allowed, and not for ever."""
         settings = self._service.settings
         is_upload = scope["path"] == _UPLOAD
-        limit = settings.max_upload_bytes if is_upload else settings.api_max_body_bytes
-        too_large = PolicyError(
-            f"The request is larger than {limit:,} bytes.", code="request_too_large", limit=limit
-        )
-        length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdigit() or int(length) > limit:
-            raise too_large
-        seen = 0
-        is_over = False
 
-        def kept(error: RagError) -> RagError:
-            # whoever reads the body makes an error of its own of ours: the handler looks here
+        def keep(error: RagError) -> None:
             scope["state"]["body_error"] = error
-            return error
 
-        async def bounded() -> Message:
-            nonlocal seen, is_over
-            if is_over:  # what comes now is a disconnect: it may take as long as the answer
-                return await receive()
-            try:
-                message = await asyncio.wait_for(receive(), settings.api_body_timeout_s)
-            except TimeoutError:
-                raise kept(
-                    TransientError("The body of the request came too slowly.", code="slow_body")
-                ) from None
-            seen += len(message.get("body", b""))
-            is_over = not message.get("more_body", False)
-            if seen > limit:
-                raise kept(too_large)
-            return message
-
-        return bounded
+        body = Body(
+            receive,
+            settings.max_upload_bytes if is_upload else settings.api_max_body_bytes,
+            settings.api_body_timeout_s,
+            settings.api_body_bytes_per_s,
+            keep,
+        )
+        body.check_length(Headers(scope=scope).get("content-length", "0"))
+        return body.next
 
     def _record(self, scope: Scope, visit: _Visit) -> None:
         code = visit.code or scope["state"].get("code")
@@ -174,6 +187,8 @@ class Gate:
             "route": visit.route, "status": visit.status, "ms": round(seconds * 1000, 1),
             "principal": visit.principal, "code": code,
         }  # fmt: skip
+        if retrieved := visit.trail.retrieved():
+            line["retrieved"] = retrieved
         _LOG.info(json.dumps(line))
 
 

@@ -56,6 +56,13 @@ class Service:
         """A transaction on one namespace, under row-level security where the server has it."""
         return self.database.reading(namespace, as_reader=self.reads_as_reader())
 
+    def reading_for(self, caller: Principal) -> AbstractContextManager[Connection]:
+        """A transaction on all that a caller's key opens: one namespace, or, for an operator, all
+        of them, and then row-level security has nothing to hold back."""
+        if caller.scope.namespace is None:
+            return self.database.reading("", as_reader=False)
+        return self.reading(caller.scope.namespace)
+
     def _open_engine(self, settings: Settings) -> Embedder:
         own, wanted = recipe_of(self.settings), recipe_of(settings)
         if all(own[part] == wanted[part] for part in ("embedding_model", "embedding_precision")):
@@ -102,7 +109,7 @@ class Service:
         return self._is_guarded
 
     def reads_as_reader(self) -> bool:
-        """Whether searches run under row-level security."""
+        """Whether what is read for callers is read under row-level security."""
         if self._as_reader is None:
             with self.database.connection() as conn:
                 self._as_reader = access.can_read_as_reader(conn)

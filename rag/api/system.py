@@ -8,24 +8,27 @@ from typing import Any
 from rag.api.collections import as_object, scope_of
 from rag.api.service import Caller, Service, Serving
 from rag.store import server, standing
-from rag.store.database import Connection
+from rag.store.database import Connection, Row
 
 _PACKAGES = ("rag-assets", "dagster", "docling-slim", "openvino", "psycopg")
 
 
 def system(service: Serving, caller: Caller) -> dict[str, Any]:
     """Freshness, generations, failures, queue, runs and versions."""
-    with service.database.connection() as conn:
-        scope = scope_of(caller)
+    scope = scope_of(caller)
+    with service.reading_for(caller) as conn:
         rows = standing.summaries(conn, scope)
         ids = [row["collection_id"] for row in rows]
         body: dict[str, Any] = {
             "collections": [as_object(row) for row in rows],
-            "generations": standing.generations_of(conn, ids, scope),
             "failures": standing.failures_by_code(conn, ids, scope),
             "runs": standing.runs_of(conn, ids),
-            "versions": _versions(conn),
         }
+    with service.database.connection() as conn:  # the reader sees live generations only
+        shown = {_name(row) for row in rows}
+        made = standing.generations_of(conn, ids, scope)
+        body["generations"] = [row for row in made if _name(row) in shown]
+        body["versions"] = _versions(conn)
     body["queue"] = {
         "pending": sum(row["pending"] for row in rows),
         "hints": sum(row["hints"] for row in rows),
@@ -33,6 +36,10 @@ def system(service: Serving, caller: Caller) -> dict[str, Any]:
     }
     body["service"] = _service(service)
     return body
+
+
+def _name(row: Row) -> tuple[str, str]:
+    return row["namespace"], row["collection"]
 
 
 def _service(service: Service) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag.api.principal import Principal, unauthenticated
 from rag.api.service import Caller, Service, Serving
+from rag.api.trail import Trailing
 from rag.errors import ConfigurationError, ConflictError, NotFoundError, PolicyError
 from rag.model import CollectionName
 from rag.store import collections, reading, removal
@@ -76,9 +77,10 @@ _Any = Annotated[Any, Body()]
 Form = TypeVar("Form", bound=Keyed)
 
 
-def topic(body: _Any, request: Request, service: Serving) -> dict[str, Any]:
+def topic(body: _Any, request: Request, service: Serving, caller: Caller) -> dict[str, Any]:
     """Create or delete a topic. A deletion takes all its segments, their data and keys along."""
     given = _read(Topic, body, request, service)
+    _check_admin(caller)
     name = CollectionName.parse(f"{given.topic}/x").namespace
     with service.database.connection() as conn:
         if given.topic_action == "create":
@@ -156,6 +158,7 @@ def retrieve(
     request: Request,
     service: Serving,
     caller: Caller,
+    trail: Trailing,
     ticker: Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$")] = None,
 ) -> dict[str, Any]:
     """A record by its ticker: a document's name, with or without its ending; `{}` for none."""
@@ -163,11 +166,11 @@ def retrieve(
     if not ticker:
         raise _wrong("Missing ticker: send it as ?ticker=NAME.")
     name = caller.open(CollectionName.parse(f"{given.topic}/{given.segment}"))
-    as_reader = service.reads_as_reader()
-    with service.database.reading(name.namespace, as_reader=as_reader) as conn:
+    with service.reading(name.namespace) as conn:
         row = reading.served_text(
             conn, name, ticker, principals=caller.principals, length=_LONGEST_RECORD
         )
+    trail.note(name, [] if row is None else [row["document_id"]])
     if row is None:
         return {}
     return {

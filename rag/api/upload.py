@@ -233,7 +233,7 @@ def _store(
 
 def upload_status(job_id: str, service: Serving, caller: Caller) -> dict[str, Any]:
     """How an upload comes along, file by file."""
-    with service.database.connection() as conn:
+    with service.reading_for(caller) as conn:
         job = files.find_job(conn, _job_id(job_id))
     if job is None or not caller.may_open(job.name):
         raise _no_job()

@@ -49,7 +49,11 @@ def create(
         ),
     ] = None,
     role: Annotated[
-        KeyRole, typer.Option(help="read searches and gives feedback, write also uploads.")
+        KeyRole,
+        typer.Option(
+            help="read searches and gives feedback, write also uploads and deletes, admin also "
+            "sees documents whose access lists do not name it.",
+        ),
     ] = KeyRole.READ,
     expires: Annotated[
         str | None, typer.Option(metavar="DAYS|DATE", help="Days from now, or a date (UTC).")

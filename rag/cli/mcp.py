@@ -33,6 +33,9 @@ class _Operator:
             )
         return name
 
+    def saw(self, name: CollectionName, document_id: int) -> None:
+        """No record: whoever starts the command holds the database itself."""
+
     def wording(self, error: RagError) -> str:
         """All of it."""
         return error.message

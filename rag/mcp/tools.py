@@ -46,6 +46,10 @@ class Visitor(Protocol):
         """The name. Raises NotFoundError (`collection_not_found`) when it is not theirs."""
         ...
 
+    def saw(self, name: CollectionName, document_id: int) -> None:
+        """They were given text of that document, by another way than a logged search."""
+        ...
+
     def wording(self, error: RagError) -> str:
         """What they are told of an error."""
         ...
@@ -216,6 +220,7 @@ async def get_document(desk: Desk, visitor: Visitor, given: DocumentArguments) -
             "The collection has no such searchable document: list_documents shows them.",
             code="document_not_found",
         )
+    visitor.saw(name, row["document_id"])
     end = given.start + len(row["text"])
     return {
         "uri": row["uri"],

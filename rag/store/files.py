@@ -84,14 +84,27 @@ def content_at(
     return {row["uri"]: bytes(row["content_hash"]) if row["is_seen"] else None for row in rows}
 
 
+def served_names(
+    conn: Connection, collection: Collection, *, principals: Sequence[str] | None = ()
+) -> list[str]:
+    """File names of all served documents that the principals (None: anyone's) may see, in order."""
+    parameters = {
+        "collection_id": collection.id,
+        "sees_all": principals is None, "principals": list(principals or ()),
+    }  # fmt: skip
+    rows = conn.execute(statements("files")["served_names"], parameters).fetchall()
+    return [row["filename"] for row in rows]
+
+
 def served_files(
-    conn: Connection, collection: Collection, filename: str | None = None, characters: int = 0,
-    *, principals: Sequence[str] | None = (),
+    conn: Connection, collection: Collection, filename: str | None = None, *,
+    characters: int, limit: int, skip: int = 0, principals: Sequence[str] | None = (),
 ) -> list[Row]:  # fmt: skip
-    """Served documents that the principals (None: anyone's) may see, by file name, with the first
-    `characters` of their text."""
+    """A page of the served documents that the principals (None: anyone's) may see, by file name,
+    with the first `characters` of their text."""
     parameters = {
         "collection_id": collection.id, "filename": filename, "characters": characters,
+        "limit": limit, "skip": skip,
         "sees_all": principals is None, "principals": list(principals or ()),
     }  # fmt: skip
     return conn.execute(statements("files")["served_files"], parameters).fetchall()

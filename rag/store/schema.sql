@@ -751,8 +751,8 @@ begin
     return (select id from namespace where name = scope);
 end $$;
 
--- The last line of tenancy: what search reads shows role rag_reader, which owns nothing, the rows
--- of one namespace only. The owner is exempt: row security forbids COPY, and ingest needs it. A
+-- The last line of tenancy: what is read for a caller shows role rag_reader, which owns nothing, the
+-- rows of one namespace only. The owner is exempt: row security forbids COPY, and ingest needs it. A
 -- server that lets us make no role goes without; the service says so.
 do $$
 declare
@@ -786,7 +786,15 @@ begin
                 'exists (select from document where document.id = document_version.document_id)'),
             ('parsed', 'namespace_id = (select reader_namespace())'),
             ('chunk_set', 'exists (select from parsed where parsed.id = chunk_set.parsed_id)'),
-            ('chunk', 'exists (select from chunk_set where chunk_set.id = chunk.chunk_set_id)')
+            ('chunk', 'exists (select from chunk_set where chunk_set.id = chunk.chunk_set_id)'),
+            ('source', 'collection_id in (select id from collection)'),
+            ('hint', 'exists (select from source where source.id = hint.source_id)'),
+            ('dead_letter',
+                'exists (select from document where document.id = dead_letter.document_id)'),
+            ('stage_run', 'collection_id in (select id from collection)'),
+            ('upload_job', 'collection_id in (select id from collection)'),
+            ('upload_file',
+                'exists (select from upload_job where upload_job.id = upload_file.job_id)')
         ) as made (name, condition)
     loop
         execute format('alter table %I enable row level security', rule.name);
@@ -794,6 +802,9 @@ begin
         execute format('create policy reader on %I for select to rag_reader using (%s)',
             rule.name, rule.condition);
     end loop;
+    -- a view reads as its owner unless it is told otherwise
+    execute 'alter view document_status set (security_invoker = true)';
+    grant select on document_status to rag_reader;
 exception when insufficient_privilege then
     raise notice 'role rag_reader can not be made: search goes without row-level security';
 end $$;

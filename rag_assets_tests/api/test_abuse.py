@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ from rag.api.pool import Database
 from rag.api.service import Service
 from rag.api.warmth import WarmEmbedder
 from rag.settings import Settings
+from rag.store import access
+from rag.store.access import KeyScope
+from rag.store.database import Connection
 from rag_assets_tests.api.conftest import Api
 from rag_assets_tests.api.running import running
 from rag_assets_tests.fakes_embed import FakeEmbedder
@@ -138,25 +142,61 @@ def test_pages_are_neither_deep_nor_large(filled: Api, path: str, params: Any) -
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
+def test_a_list_of_files_summarises_a_page_at_a_time(filled: Api) -> None:
+    for number in range(104):
+        filled.acme.source.put(f"{number:03}.txt", b"rope %d" % number)
+    filled.acme.run()
+    place = {"user_id": "acme", "project_id": "docs"}
+
+    first = filled.client.get("/files", params=place).json()
+    second = filled.client.get("/files", params={**place, "skip": 100}).json()
+
+    assert len(first["filenames"]) == 105 and first["filenames"] == second["filenames"]
+    assert (len(first["files"]), len(second["files"])) == (100, 5)
+    pages = [*first["files"], *second["files"]]
+    assert [each["filename"] for each in pages] == first["filenames"]
+    assert all(each["summary"] for each in pages)
+    too_many = filled.client.get("/files", params={**place, "limit": 501})
+    assert too_many.json()["code"] == "invalid_request"
+
+
+def slow_service(database_url: str, **settings: Any) -> Any:
+    chosen = Settings(api_body_timeout_s=BODY_S, api_max_in_flight=4, **settings)
+    return running(Service(
+        chosen, Database(database_url, chosen), WarmEmbedder(FakeEmbedder), None, None, "fake"  # type: ignore[arg-type]
+    ))  # fmt: skip
+
+
 @pytest.fixture
 def url(database_url: str) -> Iterator[str]:
-    settings = Settings(api_body_timeout_s=BODY_S, api_max_in_flight=4)
-    service = Service(
-        settings, Database(database_url, settings), WarmEmbedder(FakeEmbedder), None, None, "fake"  # type: ignore[arg-type]
-    )  # fmt: skip
-    with running(service) as at:
+    with slow_service(database_url) as at:
         yield at
 
 
-def half_a_request(url: str) -> socket.socket:
+def half_a_request(url: str, key: str | None = None) -> socket.socket:
     """A connection whose body stops in its middle."""
     place = urlsplit(url)
     line = socket.create_connection((place.hostname, place.port), timeout=20)  # type: ignore[arg-type]
     line.sendall(
         b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b'Content-Length: 1000\r\n\r\n{"query": '
+        + (b"" if key is None else f"X-API-Key: {key}\r\n".encode())
+        + b'Content-Length: 1000\r\n\r\n{"query": '
     )
     return line
+
+
+REST = b'"rope", "collection": "acme/none"}'.ljust(1000 - len(b'{"query": '))
+
+
+def sent_in_pieces(line: socket.socket, size: int) -> bytes:
+    """Its answer, the rest of the body sent piece by piece, never silent for as long as it may."""
+    line.settimeout(BODY_S / 4)
+    for start in range(0, len(REST), size):
+        line.sendall(REST[start : start + size])
+        with suppress(TimeoutError):
+            return line.recv(4096)
+    line.settimeout(20)
+    return line.recv(4096)
 
 
 def test_bodies_that_never_end_are_given_up_and_the_others_are_served(url: str) -> None:
@@ -173,7 +213,47 @@ def test_bodies_that_never_end_are_given_up_and_the_others_are_served(url: str) 
 
 def test_without_a_body_that_stops_nothing_is_given_up(url: str) -> None:
     """The control: the same request, whole."""
-    line = half_a_request(url)
-    line.sendall(b'"rope", "collection": "acme/none"}'.ljust(1000 - len(b'{"query": ')))
-    assert b" 404 " in line.recv(4096)
-    line.close()
+    with half_a_request(url) as line:
+        line.sendall(REST)
+        assert b" 404 " in line.recv(4096)
+
+
+def test_a_body_that_drips_is_given_up(url: str) -> None:
+    started = time.monotonic()
+    with half_a_request(url) as line:
+        answer = sent_in_pieces(line, 1)  # whole, it would take two minutes
+    assert b" 408 " in answer and b"slow_body" in answer
+    assert time.monotonic() - started < 10 * BODY_S
+
+
+def test_a_body_that_is_fast_enough_may_take_its_time(database_url: str) -> None:
+    """The control: nearly as slow, at a rate that is allowed."""
+    started = time.monotonic()
+    with (
+        slow_service(database_url, api_body_bytes_per_s=100) as url,
+        half_a_request(url) as line,
+    ):
+        assert b" 404 " in sent_in_pieces(line, 60)
+    assert time.monotonic() - started > 3 * BODY_S
+
+
+def test_one_key_leaves_places_to_the_others(database_url: str, conn: Connection) -> None:
+    busy, calm = (access.create_key(conn, KeyScope("acme", "read"), None) for _ in range(2))
+    body = {"query": "rope", "collection": "acme/none"}
+
+    def ask(url: str, key: str) -> httpx.Response:
+        return httpx.post(f"{url}/query", json=body, headers={"X-API-Key": key}, timeout=10)
+
+    with slow_service(database_url, api_max_in_flight_per_key=2) as url:
+        lines = [half_a_request(url, busy) for _ in range(2)]
+        time.sleep(BODY_S / 4)
+        refused, served = ask(url, busy), ask(url, calm)
+        given_up = [line.recv(4096) for line in lines]
+        again = ask(url, busy)
+        for line in lines:
+            line.close()
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_at_once")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert served.status_code == again.status_code == 404
+    assert all(b" 408 " in answer for answer in given_up)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from fastapi.routing import APIRoute
 
@@ -218,6 +217,32 @@ def test_an_operators_key_opens_all_namespaces_and_the_metrics(api: Api, things:
         assert request_of(api, operation, things, key).status_code == 200
 
 
+@pytest.mark.parametrize("role", ["read", "write"])
+@pytest.mark.parametrize("action", ["create", "delete"])
+def test_an_operators_key_that_is_no_admins_leaves_topics_alone(
+    api: Api, role: str, action: str
+) -> None:
+    headers = {"X-API-Key": api.key(None, role)}
+    body = {"topic": "acme", "topic_action": action}
+
+    answer = api.client.post("/api/topic", json=body, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert api.client.get("/collections", headers=headers).json()["collections"] != []
+
+
+@pytest.mark.parametrize(("role", "is_seen"), [("read", False), ("write", False), ("admin", True)])
+def test_of_documents_with_an_access_list_admins_see_all(
+    api: Api, role: str, is_seen: bool
+) -> None:
+    api.acme.source.put("board.txt", b"The board's rope.")
+    api.acme.source.put("board.txt.acl.json", b'{"principals": ["board"]}')
+    api.acme.run()
+
+    listed = api.client.get("/files", params=ACME, headers={"X-API-Key": api.key("acme", role)})
+    assert (listed.json()["filenames"] == ["board.txt"]) is is_seen
+
+
 def test_the_key_header_of_the_original_works_too(api: Api, things: Things) -> None:
     headers = {"X-API-Key": api.key()}
 
@@ -286,84 +311,3 @@ def test_the_rate_of_a_key_is_limited_and_others_are_not(make_api: MakeApi) -> N
     assert [answer.status_code for answer in answers] == [200, 429]
     assert 1 <= int(answers[1].headers["retry-after"]) <= 10
     assert api.ask("rope", headers=calm).status_code == 200
-
-
-# -- row-level security: the last line, should a statement forget its namespace --
-
-READ_TABLES = ("collection", "generation", "search_row", "publication", "document",
-               "document_version", "parsed", "chunk_set", "chunk", "namespace")  # fmt: skip
-
-
-@pytest.fixture
-def two_tenants(api: Api) -> Api:
-    api.acme.source.put("a.txt", b"acme's rope")
-    api.globex.source.put("g.txt", b"globex's rope")
-    api.acme.run()
-    api.globex.run()
-    return api
-
-
-@pytest.mark.parametrize("table", READ_TABLES)
-def test_a_reader_sees_one_namespaces_rows_even_without_a_condition(
-    two_tenants: Api, table: str
-) -> None:
-    conn = two_tenants.conn
-    counts = []
-    for namespace in ("acme", "globex", "nobody"):
-        with conn.transaction():
-            access.become_reader(conn, namespace)
-            row = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
-            assert row is not None
-            counts.append(row["rows"])
-    everything = conn.execute(f"select count(*) as rows from {table}".encode()).fetchone()
-
-    assert everything is not None
-    assert counts == [1, 1, 0] and everything["rows"] == 2
-
-
-@pytest.mark.parametrize("table", [name for name in READ_TABLES if name != "namespace"])
-def test_a_reader_without_a_namespace_gets_an_error(two_tenants: Api, table: str) -> None:
-    conn = two_tenants.conn
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
-        conn.execute("set local role rag_reader")
-        conn.execute(f"select * from {table}".encode())
-
-
-@pytest.mark.parametrize(
-    "statement", ["select * from api_key", "select query from query_log", "delete from chunk"]
-)
-def test_a_reader_can_read_no_more_than_search_needs(two_tenants: Api, statement: str) -> None:
-    conn = two_tenants.conn
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), conn.transaction():
-        access.become_reader(conn, "acme")
-        conn.execute(statement.encode())
-
-
-def test_the_readers_role_is_harmless(two_tenants: Api) -> None:
-    row = two_tenants.conn.execute(
-        "select rolsuper, rolbypassrls, rolcanlogin, rolcreaterole,"
-        " exists (select from pg_class where relowner = pg_roles.oid) as owns"
-        " from pg_roles where rolname = 'rag_reader'"
-    ).fetchone()
-
-    assert row is not None and not any(row.values())
-
-
-def test_the_role_ends_with_the_transaction_even_after_an_error(two_tenants: Api) -> None:
-    database = two_tenants.service.database
-    for _ in range(6):  # each pooled connection has been through it
-        with pytest.raises(ZeroDivisionError), database.reading("acme", as_reader=True):
-            raise ZeroDivisionError
-    with database.connection() as conn:
-        row = conn.execute(
-            "select current_user = session_user as is_own,"
-            " coalesce(current_setting('rag.namespace', true), '') as scope"
-        ).fetchone()
-
-    assert row == {"is_own": True, "scope": ""}
-
-
-def test_searches_run_as_the_reader(two_tenants: Api) -> None:
-    two_tenants.conn.execute("revoke select on chunk from rag_reader")
-
-    assert two_tenants.ask("rope").status_code != 200

@@ -22,6 +22,18 @@ union all
 select 'index', tablename, indexname, indexdef from pg_indexes where schemaname = 'public'
 union all
 select 'view', viewname, '', definition from pg_views where schemaname = 'public'
+union all
+select 'option', relname, '', reloptions::text from pg_class
+where relnamespace = 'public'::regnamespace and reloptions is not null
+union all
+select 'policy', tablename, policyname, roles::text || ' ' || cmd || ' ' || qual
+from pg_policies where schemaname = 'public'
+union all
+select 'row security', relname, '', '' from pg_class
+where relnamespace = 'public'::regnamespace and relrowsecurity
+union all
+select 'grant', table_name, privilege_type, grantee from information_schema.role_table_grants
+where table_schema = 'public' and grantee = 'rag_reader'
 order by 1, 2, 3, 4
 """
 

@@ -41,11 +41,13 @@ where api_key.prefix = %(prefix)s and api_key.revoked_at is null
 update api_key set last_used_at = now() where id = %(id)s
 
 -- name: can_read_as_reader
--- Whether this server has the reader's role, we may take it, and it is as harmless as it must be.
+-- Whether this server has the reader's role, we may take it, it is as harmless as it must be, and it
+-- was granted all that is read for callers (the view came last, and takes Postgres 15).
 select exists (
     select from pg_roles
     where rolname = 'rag_reader' and not rolsuper and not rolbypassrls
-        and pg_has_role(current_user, oid, 'member')) as is_possible
+        and pg_has_role(current_user, oid, 'member')
+        and has_table_privilege(oid, to_regclass('document_status'), 'select')) as is_possible
 
 -- name: become_reader
 -- For the rest of this transaction: the reader's role, limited to one namespace.

@@ -131,29 +131,44 @@ where upload_job.id = upload_file.job_id and upload_job.collection_id = %(collec
         where document.collection_id = %(collection_id)s and document.uri = %(uri)s
             and (document.deleted_at is null or document.deleted_at >= upload_file.stored_at))
 
--- name: served_files
--- Served documents of a collection, with their text when it is asked for, by file name.
-select
-    document.id as document_id, document.uri,
-    regexp_replace(document.uri, '^.*/', '') as filename,
-    left(parsed.text, %(characters)s) as text
+-- name: served_names
+-- File names of the served documents of a collection, in order.
+select regexp_replace(document.uri, '^.*/', '') as filename
 from collection
 join publication on publication.generation_id = collection.live_generation_id
 join document on document.id = publication.document_id
-join chunk_set on chunk_set.id = publication.chunk_set_id
-join parsed on parsed.id = chunk_set.parsed_id
 where collection.id = %(collection_id)s and document.deleted_at is null
     and (%(sees_all)s or document.principals is null
         or document.principals && %(principals)s::text[])
-    and (%(filename)s::text is null
-        or regexp_replace(document.uri, '^.*/', '') = %(filename)s)
 order by filename, document.uri
+
+-- name: served_files
+-- A page of the served documents of a collection by file name, with the beginning of their text. No
+-- text is read of documents on other pages.
+select page.document_id, page.filename, left(parsed.text, %(characters)s) as text
+from (
+    select document.id as document_id, document.uri, publication.chunk_set_id,
+        regexp_replace(document.uri, '^.*/', '') as filename
+    from collection
+    join publication on publication.generation_id = collection.live_generation_id
+    join document on document.id = publication.document_id
+    where collection.id = %(collection_id)s and document.deleted_at is null
+        and (%(sees_all)s or document.principals is null
+            or document.principals && %(principals)s::text[])
+        and (%(filename)s::text is null
+            or regexp_replace(document.uri, '^.*/', '') = %(filename)s)
+    order by filename, document.uri
+    limit %(limit)s offset %(skip)s
+) as page
+join chunk_set on chunk_set.id = page.chunk_set_id
+join parsed on parsed.id = chunk_set.parsed_id
+order by page.filename, page.uri
 
 -- name: served_chunks
 -- Served passages of a collection or of one of its files, in order.
 select
     regexp_replace(document.uri, '^.*/', '') as filename, document.uri,
-    chunk.ordinal, chunk.text, chunk.page_first, chunk.page_last,
+    chunk.ordinal, chunk.text, chunk.page_first, chunk.page_last, document.id as document_id,
     document.id || '-' || chunk.ordinal as id,
     case when %(with_vectors)s then search_row.vector::vector::float4[] end as vector
 from collection
