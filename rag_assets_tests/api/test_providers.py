@@ -216,7 +216,7 @@ def test_a_folder_without_a_usable_model_is_said(api: Api, tmp_path: Path) -> No
     (tmp_path / "model.safetensors").write_bytes(b"x")
     assert found(tmp_path) == []
     (tmp_path / "config.json").write_text("{")
-    assert found(tmp_path) == ["bad_setting"]
+    assert found(tmp_path) == ["model_unreadable"]
 
 
 def test_a_compressor_is_a_model_that_scores_pairs(api: Api, tmp_path: Path) -> None:
