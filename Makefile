@@ -36,7 +36,7 @@ dev: $(INSTALLED) ## Keep the whole stack up: web page on 127.0.0.1:7860, Dagste
 	@$(BIN)/rag up
 
 test: $(INSTALLED) ## Every test, with the embedded servers
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 check: $(INSTALLED) ## Format, lint, types, imports and the fast tests: under a minute
 	$(BIN)/ruff format --check .
