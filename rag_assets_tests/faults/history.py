@@ -215,11 +215,11 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def let_time_pass(self) -> None:
-        """Leases lapse and retries are due."""
+        """Leases lapse, retries are due, and what was fetched is swept."""
         self.conn.execute("update lease set beat_at = now() - interval '1 hour'")
         self.conn.execute("update dead_letter set next_retry_at = now() where kind = 'transient'")
+        self.lose_spool()
 
-    @rule()
     def lose_spool(self) -> None:
         """What was fetched is not there any more, but for what a worker has in hand."""
         for path in spooled(self.folder / "spool"):
