@@ -10,7 +10,7 @@ from anyio import to_thread
 from fastapi import FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.exceptions import HTTPException
 
@@ -26,10 +26,13 @@ from rag.api import (
     mcp,
     page_routes,
     providers,
+    shapes,
     system,
     topics,
     upload,
 )
+from rag.api import shapes_of_files as of_files
+from rag.api import shapes_of_state as of_state
 from rag.api.faults import Fault, fault_of
 from rag.api.gate import Gate
 from rag.api.needs import Needs
@@ -47,38 +50,65 @@ class Route(NamedTuple):
     path: str
     endpoint: Callable[..., Any]
     need: Need
-    answer: Any = None  # its model, where `described` has none
+    answer: Any = None  # its model; what has none is not JSON
     form: type[topics.Keyed] | None = None  # of the body, where the endpoint reads it by hand
 
 
 ROUTES = (
-    Route("GET", "/health", health.health, Need.PUBLIC),
-    Route("GET", "/livez", health.livez, Need.PUBLIC),
-    Route("GET", "/readyz", health.readyz, Need.PUBLIC),
+    Route("GET", "/health", health.health, Need.PUBLIC, shapes.Health),
+    Route("GET", "/livez", health.livez, Need.PUBLIC, shapes.Alive),
+    Route("GET", "/readyz", health.readyz, Need.PUBLIC, shapes.Ready),
     Route("GET", "/metrics", health.metrics, Need.OPERATOR),
-    Route("POST", "/query", ask.query, Need.READ),
-    Route("POST", "/feedback", ask.feedback, Need.READ),
-    Route("POST", "/rag", answers.rag, Need.READ),
-    Route("POST", "/v1/chat/completions", chat.chat_completions, Need.READ),
-    Route("GET", "/v1/models", chat.models, Need.READ),
-    Route("POST", "/v1/embeddings", ask.embeddings, Need.READ),
-    Route("POST", "/api/topic", topics.topic, Need.OPERATOR, form=topics.Topic),
-    Route("POST", "/api/segment", topics.segment, Need.WRITE, form=topics.Segment),
-    Route("POST", "/api/collect", topics.collect, Need.WRITE, form=topics.Collect),
-    Route("POST", "/retrieve", topics.retrieve, Need.READ, form=topics.Retrieve),
-    Route("POST", "/upload", upload.upload, Need.WRITE),
-    Route("GET", "/upload/status", upload.upload_status, Need.READ),
-    Route("GET", "/files", files.list_files, Need.READ),
-    Route("DELETE", "/files", files.delete_file, Need.WRITE),
-    Route("GET", "/files/chunks", files.chunks, Need.READ),
-    Route("GET", "/cards", files.cards, Need.READ),
-    Route("GET", "/file-summary", files.file_summary, Need.READ),
-    Route("GET", "/collections", collections.list_collections, Need.READ),
-    Route("GET", "/documents", documents.list_documents, Need.READ),
-    Route("POST", "/documents/retry", documents.retry, Need.WRITE),
-    Route("GET", "/documents/{document_id}/passage", documents.passage, Need.READ),
+    Route("POST", "/query", ask.query, Need.READ, ask.Answer),
+    Route("POST", "/feedback", ask.feedback, Need.READ, ask.Thanks),
+    Route("POST", "/rag", answers.rag, Need.READ, shapes.CitedAnswer),
+    Route("POST", "/v1/chat/completions", chat.chat_completions, Need.READ, shapes.ChatCompletion),
+    Route("GET", "/v1/models", chat.models, Need.READ, shapes.ServedModels),
+    Route("POST", "/v1/embeddings", ask.embeddings, Need.READ, shapes.Vectors),
+    Route("POST", "/api/topic", topics.topic, Need.OPERATOR, of_files.TopicDone, form=topics.Topic),
+    Route(
+        "POST",
+        "/api/segment",
+        topics.segment,
+        Need.WRITE,
+        of_files.SegmentDone,
+        form=topics.Segment,
+    ),
+    Route(
+        "POST",
+        "/api/collect",
+        topics.collect,
+        Need.WRITE,
+        of_files.Collecting | list[of_files.Collecting],
+        form=topics.Collect,
+    ),
+    Route(
+        "POST",
+        "/retrieve",
+        topics.retrieve,
+        Need.READ,
+        of_files.Record | of_files.Nothing,
+        form=topics.Retrieve,
+    ),
+    Route("POST", "/upload", upload.upload, Need.WRITE, of_files.JobStarted),
+    Route("GET", "/upload/status", upload.upload_status, Need.READ, of_files.JobStatus),
+    Route("GET", "/files", files.list_files, Need.READ, of_files.Files),
+    Route("DELETE", "/files", files.delete_file, Need.WRITE, of_files.Deleted),
+    Route("GET", "/files/chunks", files.chunks, Need.READ, of_files.Chunks),
+    Route("GET", "/cards", files.cards, Need.READ, of_files.Cards),
+    Route("GET", "/file-summary", files.file_summary, Need.READ, of_files.FileSummary),
+    Route("GET", "/collections", collections.list_collections, Need.READ, of_state.Standings),
+    Route("GET", "/documents", documents.list_documents, Need.READ, of_state.Documents),
+    Route("POST", "/documents/retry", documents.retry, Need.WRITE, of_state.Due),
+    Route(
+        "GET",
+        "/documents/{document_id}/passage",
+        documents.passage,
+        Need.READ,
+        of_state.PlacedPassage,
+    ),
     Route("GET", "/documents/{document_id}/pages/{page}.png", documents.page_image, Need.READ),
-    Route("GET", "/system", system.system, Need.READ),
+    Route("GET", "/system", system.system, Need.READ, of_state.System),
     *(Route(*each) for kind in providers.TABLE for each in providers.operations(kind)),
 )
 
@@ -100,7 +130,7 @@ def build_app(service: Service) -> FastAPI:
             route.path, route.endpoint, methods=[route.method], dependencies=[*guard, *schemes]
             if guard else [], response_model=None,
             responses=described.responses(route.method, route.path, route.answer),
-            response_class=described.response_class(route.method, route.path, route.answer),
+            response_class=Response if route.answer is None else JSONResponse,
             openapi_extra=None if route.form is None else topics.described(route.form),
         )  # fmt: skip
     app.router.routes.extend([*page_routes.routes(), mcp.route()])

@@ -6,7 +6,6 @@ import shutil
 from typing import NamedTuple
 
 from rag.errors import PolicyError, RagError
-from rag.fingerprint import fingerprint
 from rag.ingest.contents import drop_needless, take_content, unpacked
 from rag.ingest.retry import file_failures, next_attempt
 from rag.ingest.terms import Terms
@@ -37,7 +36,7 @@ class _Found(NamedTuple):
 def unpack_attachments(shop: Workshop, terms: Terms, build: Build, report: StageReport) -> int:
     """Register what is attached to parsed mails, and delete what no longer is. Returns how many
     mails were unpacked; one that can not be is a dead letter of its own and stays searchable."""
-    name = fingerprint("parser", shop.parser.config)
+    name = shop.parser_name
     mails = content.select(shop.conn, "packed", build, fingerprint=name)
     done = 0
     for mail in mails:
@@ -47,9 +46,8 @@ def unpack_attachments(shop: Workshop, terms: Terms, build: Build, report: Stage
             _file_failure(shop, mail, error, name)
             continue
         kept = _register(shop, build, mail, found)
-        registered = {item.content_hash for item in kept}
-        refused = {item.content_hash for item in found} - registered
-        drop_needless(shop, build.collection_id, registered, refused)
+        spooled, registered = ({item.content_hash for item in some} for some in (found, kept))
+        drop_needless(shop, build.collection_id, spooled, registered)
         report.add("attachments", len(kept))
         done += 1
     return done

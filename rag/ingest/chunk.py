@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from rag.batches import batched, overlapped
-from rag.chunking.chunker import Passage, chunker_config, cut_all
+from rag.chunking.chunker import Passage, cut_all
 from rag.chunking.context import BLANK_LINE
 from rag.errors import PoisonError, RagError
 from rag.fingerprint import digest, fingerprint
@@ -29,8 +29,7 @@ def cut_chunks(shop: Workshop, shard: Shard) -> StageReport:
         report.add("documents", 0)
         report.add("chunks", 0)
         report.add("tokens", 0)
-        config = chunker_config(shop.chunk_config, shop.tokenizer)
-        name = fingerprint("chunker", config)
+        name = fingerprint("chunker", shop.chunker_config)
         uncut = content.select(shop.conn, "uncut_ids", build, fingerprint=name)
         waiting = [row["parsed_id"] for row in uncut]
         found = (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 from rag.errors import RagError, TransientError
-from rag.fingerprint import fingerprint
 from rag.ingest.spool import sha256_of
 from rag.ingest.terms import Terms
 from rag.ingest.workshop import Workshop
@@ -34,13 +33,12 @@ def take_content(shop: Workshop, terms: Terms, row: Row) -> Path:
 
 
 def drop_needless(
-    shop: Workshop, collection_id: int, registered: Collection[bytes], refused: Collection[bytes]
+    shop: Workshop, collection_id: int, spooled: Set[bytes], registered: Set[bytes]
 ) -> None:
-    """Take out of the spool what nobody is going to take: the contents that are parsed already (a
-    rename, a copy), and those that were `refused` when they were to be registered."""
-    parser = fingerprint("parser", shop.parser.config)
-    parsed = content.parsed_contents(shop.conn, collection_id, parser, list(registered))
-    for content_hash in parsed.union(refused):
+    """Take out of the spool what nobody is going to take: of the `registered` contents those that
+    are parsed already (a rename, a copy), and those that were not registered."""
+    found = content.parsed_contents(shop.conn, collection_id, shop.parser_name, list(registered))
+    for content_hash in found | (spooled - registered):
         shop.spool.discard(content_hash)
 
 

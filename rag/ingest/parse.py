@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 
 from rag.batches import batched, batched_by, batched_within
 from rag.errors import PoisonError, RagError, TransientError
-from rag.fingerprint import fingerprint
 from rag.ingest.attachments import unpack_attachments
 from rag.ingest.contents import take_content
 from rag.ingest.retry import file_failures, is_outage
@@ -58,7 +57,7 @@ def parse_documents(shop: Workshop, shard: Shard) -> StageReport:
         while unpack_attachments(shop, terms, build, report):
             _parse_waiting(shop, terms, build, owner, report)
         content.resolve(shop.conn, "resolve_parsed", build)
-        report.facts["parser"] = fingerprint("parser", shop.parser.config)
+        report.facts["parser"] = shop.parser_name
         _add_totals(shop, build, report)
     return report
 
@@ -69,7 +68,7 @@ def _parse_waiting(
     """First what is new, a page claimed while the one before is parsed; then, one by one, what a
     worker had in hand before and did not end. So a file that kills its worker spends no other
     file's attempts."""
-    name = fingerprint("parser", shop.parser.config)
+    name = shop.parser_name
     waiting: list[list[int]] = [
         row["version_ids"]
         for row in content.select(shop.conn, "unparsed_ids", build, fingerprint=name)
@@ -264,7 +263,7 @@ class _Parsing:
                     stage="parse",
                     error=outcome.error,
                     attempts=task.attempts,
-                    fingerprint=fingerprint("parser", self.shop.parser.config),
+                    fingerprint=self.shop.parser_name,
                 )
 
 

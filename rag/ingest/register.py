@@ -132,7 +132,7 @@ def _register_fetched(
             _register_batch(shop, scope, good, len(found), report)
             stored_lists.enforce(shop.conn, scope.collection_id, scope.shards[0])
             _file_failures(shop, scope, [item for item in true if item.error is not None])
-        _drop_needless(shop, scope, good, batch)
+        drop_needless(shop, scope.collection_id, _contents(batch), _contents(good))
         report.add("bytes", sum(item.item.obj.size_bytes for item in good))
         return batch, found
 
@@ -149,12 +149,8 @@ def _register_fetched(
     return renamed
 
 
-def _drop_needless(
-    shop: Workshop, scope: Scope, good: Sequence[Fetched], batch: Sequence[Fetched]
-) -> None:
-    registered = {fetched.content_hash for fetched in good if fetched.content_hash}
-    fetched = {each.content_hash for each in batch if each.content_hash}
-    drop_needless(shop, scope.collection_id, registered, fetched - registered)
+def _contents(batch: Sequence[Fetched]) -> set[bytes]:
+    return {fetched.content_hash for fetched in batch if fetched.content_hash}
 
 
 def _still_true(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rag.chunking.chunker import ChunkConfig, chunker_config
 from rag.errors import ConfigurationError
+from rag.fingerprint import fingerprint
 from rag.ingest.spool import Spool
 from rag.model import Shard
 from rag.ports import Embedder, Parser, Source, Tokenizer
@@ -98,16 +99,25 @@ class Workshop:
         """The shard's collection."""
         return collections.find_collection(self.conn, shard.name)
 
+    @property
+    def parser_name(self) -> str:
+        """The fingerprint of the parser in force."""
+        return fingerprint("parser", self.parser.config)
+
+    @property
+    def chunker_config(self) -> dict[str, object]:
+        """All that decides how a document is cut."""
+        return chunker_config(self.chunk_config, self.tokenizer)
+
     def build(self, shard: Shard) -> Build:
         """The shard under the configuration in force."""
         collection = self.collection(shard)
-        chunker = chunker_config(self.chunk_config, self.tokenizer)
         return Build(
             collection_id=collection.id,
             namespace_id=collection.namespace_id,
             shard=shard.index,
             parser_id=collections.ensure_fingerprint(self.conn, "parser", self.parser.config),
-            chunker_id=collections.ensure_fingerprint(self.conn, "chunker", chunker),
+            chunker_id=collections.ensure_fingerprint(self.conn, "chunker", self.chunker_config),
             model_id=collections.ensure_fingerprint(self.conn, "model", self.embedder.config),
         )
 

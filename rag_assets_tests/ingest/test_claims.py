@@ -69,12 +69,17 @@ def test_small_files_make_one_page(harness: Harness, monkeypatch: pytest.MonkeyP
     assert most_taken(harness, monkeypatch) == FILES
 
 
+def put_copies(harness: Harness, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """So many files of one content, each larger than a page."""
+    monkeypatch.setattr(parse, "_PAGE_BYTES", 1)
+    for n in range(FILES):
+        harness.source.put(f"{n}.txt", data)
+
+
 def test_a_content_is_parsed_once_however_many_pages_hold_it(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parse, "_PAGE_BYTES", 1)
-    for n in range(FILES):
-        harness.source.put(f"{n}.txt", b"The same text of the weather on the pass.")
+    put_copies(harness, monkeypatch, b"The same text of the weather on the pass.")
     counts = harness.run()
     assert len(harness.parser.parsed) == 1
     assert counts["parsed_documents"]["up_to_date"] == FILES
@@ -84,9 +89,7 @@ def test_a_content_is_parsed_once_however_many_pages_hold_it(
 def test_a_broken_content_fails_each_of_its_documents(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parse, "_PAGE_BYTES", 1)
-    for n in range(FILES):
-        harness.source.put(f"{n}.txt", b"BROKEN")
+    put_copies(harness, monkeypatch, b"BROKEN")
     assert harness.run()["parsed_documents"]["failed"] == FILES
     assert not harness.conn.execute("select from lease").fetchall()
 
