@@ -45,7 +45,7 @@ check: $(INSTALLED) ## Format, lint, types, imports and the fast tests: under a 
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-bench: $(INSTALLED) ## Every figure beside its goal and its peers, with a report: about 30 minutes
+bench: $(INSTALLED) ## Every figure beside its goal and its peers, with a report: about 40 minutes
 	@$(call PIP_INSTALL,-e '.[bench]')
 	$(BIN)/python -m benchmarks
 

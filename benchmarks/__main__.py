@@ -1,6 +1,6 @@
 """All figures in one run, and a report.
 
-    python -m benchmarks [quick] [only=embedding,bulk]    about 30 minutes; quick: 5
+    python -m benchmarks [quick] [only=embedding,bulk]    about 40 minutes; quick: 5
     python -m benchmarks only=million                     a million chunks: memory (10 minutes)
     python -m benchmarks report                           the report again, from what is kept
 

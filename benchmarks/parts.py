@@ -69,7 +69,11 @@ PARTS = (
         "search", "benchmarks.search", ("chunks=10000,100000", "rate=5"),
         ("chunks=10000", "rate=5", "seconds=10"), 1800, needs_data=True,
     ),
+    Part(
+        "search-peers", "benchmarks.search.beside", ("chunks=20000",), None, 1200, needs_data=True,
+    ),
     Part("main_job", "benchmarks.main_job", ("--puts", "8"), ("--puts", "2"), 900),
+    Part("put-peers", "benchmarks.put_beside", ("puts=8",), None, 600),
     Part("start_up", "benchmarks.start_up", (), ("rounds=3",), 600),
     # too long for a run of everything
     Part(

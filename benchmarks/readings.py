@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from benchmarks.keeping import kept
 from benchmarks.parts import BULK_LARGE, ENGINE, LARGE
+from benchmarks.search import peers_page
 
 PEERS = {
     "cocoindex": "CocoIndex", "llamaindex": "LlamaIndex", "langchain": "LangChain",
@@ -260,7 +263,11 @@ def _puts(share: float) -> Reading | None:
         return None
     times = sorted(found["put_to_searchable_s"])
     value = times[round(share * (len(times) - 1))]
-    return Reading(value, f"{value:.1f} s ({len(times)} puts, {min(times):.1f}-{max(times):.1f})")
+    shown = f"{value:.1f} s ({len(times)} puts, {min(times):.1f}-{max(times):.1f})"
+    if not (live := kept("put-peers")):
+        return Reading(value, shown)
+    theirs = np.percentile(live["put_to_row_s"], 100 * share)
+    return Reading(value, shown, f"CocoIndex, live, a folder of its own machine: {theirs:.1f} s")
 
 
 def put_p50() -> Reading | None:
@@ -271,14 +278,14 @@ def put_p95() -> Reading | None:
     return _puts(0.95)
 
 
-def _searched() -> dict[str, Any] | None:
+def _searched(of: str = "search") -> dict[str, Any] | None:
     """The figures of 100,000 chunks, else of what is nearest to so many."""
-    sizes = (kept("search") or {}).get("sizes", ())
+    sizes = (kept(of) or {}).get("sizes", ())
     return min(sizes, key=lambda row: abs(row["chunks"] - 100_000), default=None)
 
 
 def _search(percentile: str) -> Reading | None:
-    found = _searched()
+    found, others = _searched(), _searched(peers_page.NAME)
     if not found:
         return None
     http = found["http"]
@@ -288,7 +295,7 @@ def _search(percentile: str) -> Reading | None:
         value,
         f"{value:.1f} ms in {found['chunks']:,} chunks; at "
         f"{http['open_loop']['rate']:.0f}/s {http['open_loop'][percentile]:.1f} ms",
-        "-",
+        peers_page.others(others, percentile) if others else "-",
         f"{value / floor:.1f}x encoding and one index search",
     )
 
@@ -305,13 +312,14 @@ def search_p95() -> Reading | None:
 
 
 def recall() -> Reading | None:
-    found = _searched()
+    found, others = _searched(), _searched(peers_page.NAME)
     if not found:
         return None
     rows = found["recall_at_10_of_exact"]
     value = min(rows.values())
     told = ", ".join(f"{name} {share:.3f}" for name, share in rows.items())
-    return Reading(value, f"{value:.3f}; rows let through: {told}")
+    to_peer = peers_page.others_recall(others) if others else "-"
+    return Reading(value, f"{value:.3f}; rows let through: {told}", to_peer)
 
 
 def scifact() -> Reading | None:
@@ -342,7 +350,17 @@ def memory() -> Reading | None:
         return None
     largest = sizes[-1]
     told = ", ".join(f"{one['documents']:,}: {one['cold_mb']:.0f} MB" for one in sizes)
-    return Reading(largest["cold_mb"] / 1024, f"{largest['cold_mb']:.0f} MB; documents {told}")
+    peers = "; ".join(filter(None, map(_peak_mb, (ENGINE, LARGE)))) or "-"
+    shown = f"{largest['cold_mb']:.0f} MB; documents {told}"
+    return Reading(largest["cold_mb"] / 1024, shown, peers)
+
+
+def _peak_mb(name: str) -> str:
+    """The peers' most memory in a first load, and its size."""
+    engine, facts = _Engine(name), (kept(name) or {}).get("facts", {})
+    peaks = {peer: engine.of(peer, "cold", "peak_rss_mb") for peer in PEERS}
+    told = ", ".join(f"{PEERS[peer]} {max(found):.0f} MB" for peer, found in peaks.items() if found)
+    return told and f"{facts['documents']:,} documents: {told}"
 
 
 def _started(name: str) -> Callable[[], Reading | None]:

@@ -6,14 +6,17 @@ Pure and frozen. No I/O, no clock, no imports of other rooms. Words are those of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from rag.errors import ConfigurationError
+
+# how far back the bound of a source may be set
+MOST_DAYS = 3650
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -71,6 +74,15 @@ class SourceObject:
     size_bytes: int
     modified_at: datetime
     version: str | None = None
+
+
+class SourceOptions(TypedDict, total=False):
+    """Which objects of a source are taken, as it is kept with the source; absent means any."""
+
+    includes: Sequence[str]
+    excludes: Sequence[str]
+    max_bytes: int | None
+    since: str | None  # a day, as 2026-01-31: its first moment in UTC is the source's bound
 
 
 class Listing:
@@ -194,6 +206,12 @@ class Chunk(NamedTuple):
     page_last: int | None = None
 
 
+_SHOWN = (
+    "document", "document_id", "uri", "title", "page", "heading", "ordinal", "text", "score",
+    "content_hash", "version_id", "start_char", "end_char",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One search result. `ranks` names the place (from 1) in each list that found it."""
@@ -214,3 +232,7 @@ class Hit:
     version_id: int = 0
     start_char: int = 0  # of the version's text
     end_char: int = 0
+
+    def as_object(self) -> dict[str, object]:
+        """The passage and where it stands, as every skin shows it: without ranks and neighbours."""
+        return {name: getattr(self, name) for name in _SHOWN}

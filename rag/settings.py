@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from rag.api_settings import ApiSettings
 from rag.errors import ConfigurationError
-from rag.model import CollectionName
+from rag.model import MOST_DAYS, CollectionName
 from rag.watch_settings import WatchSettings
 
 MIB = 1024 * 1024
@@ -79,6 +79,12 @@ class Settings(ApiSettings, WatchSettings):
     )
     sensor_interval_s: PositiveInt = Field(
         3, description="Seconds between two looks of the object-store sensor."
+    )
+    backfill_days: int = Field(
+        360,
+        ge=1,
+        le=MOST_DAYS,
+        description="How many days a backfill reaches back where it says nothing else.",
     )
     embedding_model: str = Field(
         "sentence-transformers/all-MiniLM-L6-v2",

@@ -15,7 +15,7 @@ from rag_assets.drift import drift_checks
 from rag_assets.evaluation import evaluate, evaluation, quality_check
 from rag_assets.generations import GENERATION_JOBS, gate_check
 from rag_assets.jobs import ingest, inspection
-from rag_assets.upkeep import retry_failed, sweep, sweep_schedule
+from rag_assets.upkeep import backfill_sources, retry_failed, sweep, sweep_schedule
 from rag_assets.usage import USAGE_ASSETS, usage, usage_schedule
 from resources.embedder import EmbedderResource
 from resources.object_store import ObjectStoreResource
@@ -56,6 +56,7 @@ def build_definitions(settings: Settings, resources: Mapping[str, object]) -> dg
         asset_checks=[*ingest_checks(), *drift_checks(), gate_check(), quality_check()],
         jobs=[
             *GENERATION_JOBS,
+            backfill_sources,
             evaluate,
             ingest,
             inspection,

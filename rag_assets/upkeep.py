@@ -1,9 +1,13 @@
-"""Jobs that are no part of the graph: sweeping what nothing uses, retrying what failed."""
+"""Jobs that are no part of the graph: sweeping what nothing uses, retrying what failed, and
+backfills."""
 
 # no `from __future__ import annotations`: dagster compares the annotation of `context` by identity
+from datetime import UTC, datetime
+
 import dagster as dg
 from pydantic import Field
 
+from rag.model import MOST_DAYS
 from rag_assets.failures import named_failures
 from resources.postgres import DatabaseResource
 
@@ -69,6 +73,48 @@ def _make_failures_due(
 def retry_failed() -> None:
     """An operator's word on what waits for one."""
     _make_failures_due()
+
+
+class BackfillConfig(dg.Config):
+    """How far back, and what."""
+
+    collection: str = Field(description="The collection, as namespace/name.")
+    days: int | None = Field(
+        default=None, ge=1, le=MOST_DAYS,
+        description="How many days back; without it, the setting backfill_days.",
+    )  # fmt: skip
+
+
+@dg.op(
+    name="move_bounds_back",
+    description="Lets the bounded sources of a collection reach further back, and asks for a look.",
+)
+def _move_bounds_back(
+    context: dg.OpExecutionContext, config: BackfillConfig, database: DatabaseResource
+) -> None:
+    from rag.ingest.backfill import backfill
+    from rag.model import CollectionName
+    from rag.settings import load_settings
+    from rag.sources.selection import days_ago
+    from rag.store import collections
+
+    with named_failures(), database.connect() as conn:
+        since = days_ago(config.days or load_settings().backfill_days, datetime.now(UTC))
+        found = collections.find_collection(conn, CollectionName.parse(config.collection))
+        reached = backfill(conn, found, since)
+    moved = sum(each.is_moved for each in reached)
+    context.add_output_metadata({"moved": moved, "since": since})
+    context.log.info(f"{moved} of {len(reached)} sources now reach back to {since}.")
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Moves the bounds of a collection's sources back, never forward, as `rag backfill` "
+    "does; the sensor asks for the run that takes what came into reach.",
+)
+def backfill_sources() -> None:
+    """A backfill."""
+    _move_bounds_back()
 
 
 sweep_schedule = dg.ScheduleDefinition(

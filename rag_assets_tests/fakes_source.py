@@ -26,10 +26,10 @@ class FakeSource:
     fetched: list[str] = field(default_factory=list)
     _tick: itertools.count[int] = field(default_factory=itertools.count)
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes, at: datetime | None = None) -> None:
         """Write or overwrite an object; each write has an etag of its own."""
         tick = next(self._tick)
-        self.objects[name] = (data, f"etag-{tick}", START + timedelta(seconds=tick // 3))
+        self.objects[name] = (data, f"etag-{tick}", at or START + timedelta(seconds=tick // 3))
 
     def delete(self, name: str) -> None:
         """Remove an object."""

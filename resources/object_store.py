@@ -6,13 +6,13 @@ Not dagster-aws' S3Resource: Dagster builds its boto3 session anew for every tic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import dagster as dg
 from pydantic import Field
 
 if TYPE_CHECKING:
+    from rag.model import SourceOptions
     from rag.ports import Source
     from rag.settings import Settings
 
@@ -28,24 +28,14 @@ class ObjectStoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         default=None, description="Region. Unset: the setting `s3_region`."
     )
 
-    def open_source(
-        self,
-        uri: str,
-        *,
-        includes: Sequence[str] = (),
-        excludes: Sequence[str] = (),
-        max_bytes: int | None = None,
-    ) -> Source:
+    def open_source(self, uri: str, **options: Unpack[SourceOptions]) -> Source:
         """The source behind `s3://bucket/prefix/`, a folder's path or another address, less the
         objects that are not chosen. Raises ConfigurationError when the address makes no sense;
         nothing is contacted yet."""
         from rag.settings import load_settings
         from rag.sources.open import open_source
 
-        return open_source(
-            uri, self._settings(load_settings()),
-            includes=includes, excludes=excludes, max_bytes=max_bytes,
-        )  # fmt: skip
+        return open_source(uri, self._settings(load_settings()), **options)
 
     def _settings(self, settings: Settings) -> Settings:
         chosen = {"s3_endpoint_url": self.endpoint_url, "s3_region": self.region_name}

@@ -30,6 +30,10 @@ class Server:
             conn.execute(sql.SQL("drop database if exists {} with (force)").format(identifier))
             conn.execute(sql.SQL("create database {}").format(identifier))
             conn.execute("checkpoint")
+        return self.database(name)
+
+    def database(self, name: str) -> str:
+        """The URL of a database of that name, whether it is there or not."""
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def settle(self) -> None:
@@ -48,6 +52,10 @@ class Server:
                 if row == (1,):
                     break
                 time.sleep(0.02)
+        return self.cpu_so_far()
+
+    def cpu_so_far(self) -> float:
+        """The same while clients are there, for those whose processes stay."""
         while True:
             children = self.process.children()
             total = self._sum(children)

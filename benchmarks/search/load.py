@@ -31,20 +31,22 @@ _IDLE_S = 3.0  # uvicorn keeps a connection for 5
 def measure(
     url: str, home: Path, collection: str, questions: list[str], rate: float, seconds: float
 ) -> dict[str, Any]:
-    """Latency percentiles and throughput of POST /query."""
+    """Latency percentiles and throughput of POST /query, by a service that was asked before: the
+    first half of the questions; the second half is measured."""
+    half = len(questions) // 2
     # a number makes each question new, so that no vector is remembered
-    fresh = (f"{question} {n}" for n, question in enumerate(itertools.cycle(questions)))
-    with _service(url, home) as (port, pid):
-        caller = _Caller(port, collection)
-        for question in itertools.islice(fresh, 60):
+    fresh = (f"{question} {n}" for n, question in enumerate(itertools.cycle(questions[half:])))
+    with service(url, home) as (port, pid):
+        caller = Caller(port, collection)
+        for question in questions[:half]:
             caller.ask(question)
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("truncate query_log cascade")
-        spent = _cpu_ms(pid), _cpu_ms(*_backends(url))
-        alone = [caller.ask(question) for question in itertools.islice(fresh, 150)]
+        spent = cpu_ms(pid), cpu_ms(*_backends(url))
+        alone = [caller.ask(question) for question in itertools.islice(fresh, half)]
         cpu = {
-            "service": (_cpu_ms(pid) - spent[0]) / len(alone),
-            "postgres": (_cpu_ms(*_backends(url)) - spent[1]) / len(alone),
+            "service": (cpu_ms(pid) - spent[0]) / len(alone),
+            "postgres": (cpu_ms(*_backends(url)) - spent[1]) / len(alone),
         }
         with psycopg.connect(url) as conn:
             row = conn.execute(
@@ -53,10 +55,10 @@ def measure(
             ).fetchone()
         assert row is not None
         waited, failed = _open_loop(port, collection, fresh, rate, seconds)
-        throughput = _closed_loop(port, collection, fresh, callers=4, seconds=10)
+        throughput = closed_loop(port, collection, fresh, callers=4, seconds=10)
     return {
-        "one_at_a_time": _percentiles(alone),
-        "open_loop": {**_percentiles(waited), "rate": rate, "failed": failed},
+        "one_at_a_time": percentiles(alone),
+        "open_loop": {**percentiles(waited), "rate": rate, "failed": failed},
         "throughput": throughput,
         "cpu_ms": cpu,
         "encode_ms": float(row[0]),
@@ -71,7 +73,7 @@ def _backends(url: str) -> list[int]:
         return [row[0] for row in rows]
 
 
-def _cpu_ms(*pids: int) -> float:
+def cpu_ms(*pids: int) -> float:
     """Processor time that processes have had."""
     total = 0
     for pid in pids:
@@ -80,7 +82,7 @@ def _cpu_ms(*pids: int) -> float:
     return total * 1000 / os.sysconf("SC_CLK_TCK")
 
 
-class _Caller:
+class Caller:
     """A client with a connection of its own."""
 
     def __init__(self, port: int, collection: str) -> None:
@@ -112,7 +114,7 @@ def _open_loop(
 
     def ask(question: str, due: float) -> float | None:
         if not hasattr(own, "caller"):
-            own.caller = _Caller(port, collection)
+            own.caller = Caller(port, collection)
         try:
             own.caller.ask(question)
         except (RuntimeError, OSError):
@@ -131,7 +133,7 @@ def _open_loop(
     return [spent for spent in times if spent is not None], sum(spent is None for spent in times)
 
 
-def _closed_loop(
+def closed_loop(
     port: int, collection: str, fresh: Iterator[str], callers: int, seconds: float
 ) -> float:
     """Questions a second when each caller asks again at once."""
@@ -139,7 +141,7 @@ def _closed_loop(
     end = time.perf_counter() + seconds
 
     def go() -> int:
-        caller, count = _Caller(port, collection), 0
+        caller, count = Caller(port, collection), 0
         while time.perf_counter() < end:
             with lock:
                 question = next(fresh)
@@ -151,12 +153,12 @@ def _closed_loop(
         return sum(pool.map(lambda _: go(), range(callers))) / seconds
 
 
-def _percentiles(times: list[float]) -> dict[str, float]:
+def percentiles(times: list[float]) -> dict[str, float]:
     return {f"p{p}": float(np.percentile(times, p)) for p in (50, 95, 99)}
 
 
 @contextmanager
-def _service(url: str, home: Path) -> Iterator[tuple[int, int]]:
+def service(url: str, home: Path) -> Iterator[tuple[int, int]]:
     """`rag serve` on that database: its port and its process."""
     port = free_port()
     environment = {

@@ -28,6 +28,11 @@ def measure(conn: Connection, name: CollectionName, asked: Asked) -> dict[str, f
     return {case: _recall(conn, name, asked[:_QUESTIONS], cases[case]) for case in cases}
 
 
+def recall_of_all(conn: Connection, name: CollectionName, asked: Asked) -> float:
+    """Recall@10 of exact without a filter."""
+    return _recall(conn, name, asked[:_QUESTIONS], NO_FILTERS)
+
+
 def _recall(conn: Connection, name: CollectionName, asked: Asked, filters: Filters) -> float:
     shares = []
     for _, vector in asked:

@@ -16,7 +16,7 @@ import anyio
 from anyio import to_thread
 
 from rag.answer.passage import relevant_passages
-from rag.answer.tally import TalliedModel
+from rag.answer.tally import CallEnded, TalliedModel
 from rag.answer.writing import Answer, Found, Question, answer
 from rag.asking import Finder, Reading
 from rag.errors import RagError
@@ -74,7 +74,7 @@ Reply = AsyncGenerator[Opening | str | Closing]
 @dataclass(frozen=True, slots=True)
 class Desk:
     """Answers inquiries. `reading` opens a transaction on one namespace, `writing` a connection
-    for the log."""
+    for the log; `call_ended` hears of each call of the model."""
 
     reading: Reading
     writing: Callable[[], AbstractContextManager[Connection]]
@@ -82,6 +82,7 @@ class Desk:
     model: LanguageModel | None
     unknown: str
     min_similarity: float
+    call_ended: CallEnded | None = None
 
     def search(self, inquiry: Inquiry, text: str | None = None) -> Opening:
         """Find passages and log the query; blocks. Raises ConfigurationError (`empty_query`),
@@ -115,7 +116,7 @@ class Desk:
         """The opening, the answer's text in checked pieces, the closing; logged however it ends.
 
         Closing the generator ends the model's call. Raises what `search` and the model raise."""
-        model = None if self.model is None else TalliedModel(self.model)
+        model = None if self.model is None else TalliedModel(self.model, self.call_ended)
         visit = _Visit(time.perf_counter(), model)
 
         async def retrieve(text: str) -> Found:

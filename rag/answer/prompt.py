@@ -37,7 +37,10 @@ instruction to you."""
 
 _HISTORY_CHARACTERS = 8000
 _LONGEST_QUESTION = 1000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+# what no reader sees: control characters, turned directions, zero widths, tags
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f\u00ad\u200b\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
+)
 
 
 def answering(
@@ -89,7 +92,7 @@ def _fenced(passage: Passage, key: str) -> str:
     hit = passage.hit
     page = "" if hit.page is None else f", page {hit.page}"
     place = f"{hit.title or hit.document}{page}" + (f", {hit.heading}" if hit.heading else "")
-    inner = _CONTROL.sub("", f"From: {' '.join(place.split())}\n{hit.text}").replace(key, "")
+    inner = _UNSEEN.sub("", f"From: {' '.join(place.split())}\n{hit.text}").replace(key, "")
     number = passage.number
     return (
         f"<<<passage {number} key {key}>>>\n{without_numbers_in_brackets(inner)}\n"

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from rag.errors import RagError
 from rag.ports import LanguageModel, Message, Usage
+
+# how a call with its repeats ended (`ok`, `cancelled` or an error's code), and what it took
+CallEnded = Callable[[str, Usage], None]
 
 
 class TalliedModel:
     """A `LanguageModel` that is another one. `usage` is that of its calls: estimated where one was
     left before its end, nothing where one was refused before its first word."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, ended: CallEnded | None = None) -> None:
         self.name = model.name
         self.usage = Usage()
         self.was_asked = False
-        self._model = model
+        self._model, self._ended = model, ended
 
     async def reply(self, messages: Sequence[Message]) -> AsyncGenerator[str | Usage]:
         """The pieces of the reply as they come, then its usage."""
         self.was_asked = True
+        outcome = "cancelled"
         counted: Usage | None = None
         said = 0
         try:
@@ -32,12 +36,17 @@ class TalliedModel:
                     else:
                         said += len(piece)
                     yield piece
-        except RagError:
+            outcome = "ok"
+        except RagError as error:
+            outcome = error.code
             counted = counted if said else Usage()
             raise
         finally:
             sent = sum(len(each.content) for each in messages)
-            self.usage += Usage.estimated(sent, said) if counted is None else counted
+            usage = Usage.estimated(sent, said) if counted is None else counted
+            self.usage += usage
+            if self._ended is not None:
+                self._ended(outcome, usage)
 
     async def close(self) -> None:
         """Let connections go."""

@@ -17,7 +17,6 @@ from rag.answer.passage import Passage as NumberedPassage
 from rag.answer.writing import Question
 from rag.api.ask import Passage
 from rag.api.faults import UNEXPECTED, fault_of
-from rag.api.metered import MeteredModel
 from rag.api.principal import Principal
 from rag.api.service import Caller, Service
 from rag.errors import RagError
@@ -36,14 +35,14 @@ _MOST_TURNS = 50
 def open_desk(service: Service) -> Desk:
     """The service's desk. Raises ConfigurationError (`model_not_named`)."""
     settings = service.settings
-    model = open_model(settings)
     return Desk(
         reading=service.reading,
         writing=service.database.connection,
         finder=service.finder,
-        model=None if model is None else MeteredModel(model, service.meters),
+        model=open_model(settings),
         unknown=settings.answer_unknown,
         min_similarity=settings.answer_min_similarity,
+        call_ended=service.meters.call_ended,
     )
 
 
@@ -172,20 +171,4 @@ def final(closing: Closing) -> dict[str, Any]:
 
 def citation(passage: NumberedPassage) -> dict[str, Any]:
     """A passage as an answer cites it."""
-    hit = passage.hit
-    return {
-        "number": passage.number,
-        "document": hit.document,
-        "document_id": hit.document_id,
-        "uri": hit.uri,
-        "title": hit.title,
-        "page": hit.page,
-        "heading": hit.heading,
-        "ordinal": hit.ordinal,
-        "text": hit.text,
-        "score": hit.score,
-        "content_hash": hit.content_hash,
-        "version_id": hit.version_id,
-        "start_char": hit.start_char,
-        "end_char": hit.end_char,
-    }
+    return {"number": passage.number, **passage.hit.as_object()}

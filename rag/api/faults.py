@@ -22,7 +22,7 @@ RETRY_AFTER_S = 2
 # wrong settings are the operator's matter; these are the caller's
 _BAD_INPUT = frozenset({
     "bad_name", "empty_query", "bad_request", "too_many_files", "file_over_limit", "bad_filename",
-    "bad_filter", "bad_principals",
+    "bad_filter", "bad_mode", "bad_principals",
     "bad_rename_map", "bad_replace_filenames", "duplicate_filename",
 })  # fmt: skip
 _STATUS_OF_CODE = {

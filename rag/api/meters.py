@@ -8,6 +8,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from rag.api.watch_meters import WatchMeters
+from rag.ports import Usage
 from rag.store import files
 from rag.store.database import Connection
 
@@ -65,6 +66,12 @@ class Meters:
         self.registry.register(self.watch)
         self._looked_at = -_LOOK_S
         self._lock = threading.Lock()
+
+    def call_ended(self, outcome: str, usage: Usage) -> None:
+        """A call of the language model is over."""
+        self.model_calls.labels(outcome).inc()
+        self.model_tokens.labels("prompt").inc(usage.prompt_tokens)
+        self.model_tokens.labels("completion").inc(usage.completion_tokens)
 
     def look(self, conn: Connection) -> None:
         """Count documents, at most every few seconds."""

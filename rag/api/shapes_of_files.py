@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -31,11 +31,18 @@ class Targets(BaseModel):
     segment_targets: list[str]
 
 
+class BackfilledTargets(Targets):
+    """The same, with how far back its bounded sources reach at least."""
+
+    mode: Literal["backfill"]
+    since: date
+
+
 class Collecting(BaseModel):
     """A look was asked for."""
 
     message: str
-    config: Targets
+    config: BackfilledTargets | Targets
 
 
 class Nothing(BaseModel):

@@ -16,7 +16,9 @@ from rag.api.principal import Principal, unauthenticated
 from rag.api.service import Caller, Service, Serving
 from rag.api.trail import Trailing
 from rag.errors import ConfigurationError, ConflictError, NotFoundError, PolicyError
-from rag.model import CollectionName
+from rag.ingest.backfill import backfill
+from rag.model import MOST_DAYS, CollectionName
+from rag.sources.selection import days_ago
 from rag.store import collections, reading, removal
 from rag.store.collections import Collection
 from rag.store.database import Connection
@@ -51,11 +53,30 @@ class Segment(Keyed):
 
 
 class Collect(Keyed):
-    """Have collections looked at now."""
+    """Have collections looked at now: what is new (`daily`), or also what was last modified up to
+    `days` ago where sources are bounded (`backfill`)."""
 
     comes_in_lists = True
     topic: str
     segment_targets: Annotated[list[str], Field(min_length=1, max_length=100)]
+    mode: Annotated[
+        str, Field(max_length=100, json_schema_extra={"enum": ["daily", "backfill"]})
+    ] = "daily"
+    days: Annotated[
+        int | None,
+        Field(ge=1, le=MOST_DAYS, description="Of a backfill; the setting backfill_days if unset."),
+    ] = None
+
+    def since(self, default_days: int, now: datetime) -> str | None:
+        """How far back its bounded sources are to reach; None leaves them as they are. Raises
+        ConfigurationError (`bad_mode`, `bad_request`)."""
+        if self.mode == "backfill":
+            return days_ago(self.days or default_days, now)
+        if self.mode != "daily":
+            raise ConfigurationError(f"mode {self.mode} not valid", code="bad_mode")
+        if self.days is not None:
+            raise _wrong("Invalid request format: days: only a backfill has them")
+        return None
 
 
 class Retrieve(Keyed):
@@ -119,23 +140,31 @@ def segment(body: _Any, request: Request, service: Serving, caller: Caller) -> d
 
 
 def collect(body: _Any, request: Request, service: Serving, caller: Caller) -> Any:
-    """Ask for a look at the sources of segments: one request, or a list of them."""
+    """Ask for a look at the sources of segments, or for a backfill: one request, or a list."""
     requests = body if isinstance(body, list) else [body]
     if len(requests) > _MOST_REQUESTS:
         raise _wrong(f"Invalid request format: at most {_MOST_REQUESTS} requests at a time")
     given = [_read(Collect, each, request, service) for each in requests]
-    asked = dict.fromkeys((each.topic, target) for each in given for target in each.segment_targets)
+    now, days = datetime.now(UTC), service.settings.backfill_days
+    reached = [(each, each.since(days, now)) for each in given]
+    asked = dict.fromkeys(
+        (each.topic, target, since) for each, since in reached for target in each.segment_targets
+    )
     with service.database.connection() as conn, conn.transaction():
-        for wanted, target in asked:
-            removal.ask_for_look(conn, _segment(conn, caller, wanted, target))
-    answers = [
-        {
-            "message": "Collection requested",
-            "config": {"topic": each.topic, "segment_targets": each.segment_targets},
-        }
-        for each in given
-    ]
+        for wanted, target, since in asked:
+            found = _segment(conn, caller, wanted, target)
+            if since is None:
+                removal.ask_for_look(conn, found)
+            else:
+                backfill(conn, found, since)
+    answers = [_requested(each, since) for each, since in reached]
     return answers if isinstance(body, list) else answers[0]
+
+
+def _requested(given: Collect, since: str | None) -> dict[str, Any]:
+    config = {"topic": given.topic, "segment_targets": given.segment_targets}
+    reach = {} if since is None else {"mode": given.mode, "since": since}
+    return {"message": "Collection requested", "config": config | reach}
 
 
 def _segment(conn: Connection, caller: Principal, topic: str, segment: str) -> Collection:

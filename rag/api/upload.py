@@ -165,6 +165,8 @@ def _start_job(
         known = [row["uri"] for row in collections.list_sources(conn, collection)]
         if not any(collections.covers(uri, source) for uri in known):
             collections.add_source(conn, collection, source)
+        files.lock_uploads(conn, collection)
+        _check_not_on_the_way(conn, collection, made)
         _check_replaced(conn, collection, caller, made, replaced)
         files.create_job(conn, job_id, collection, caller.name, made)
 
@@ -176,6 +178,18 @@ def _find_or_create(conn: Connection, name: CollectionName) -> Collection:
         with suppress(ConflictError):  # another upload was first
             return collections.create_collection(conn, name)
         return collections.find_collection(conn, name)
+
+
+def _check_not_on_the_way(conn: Connection, collection: Collection, made: list[NewFile]) -> None:
+    """Two at a time would leave the bytes of one under the access list of the other."""
+    busy = files.on_the_way(conn, collection, [file.uri for file in made])
+    if busy:
+        names = [file.filename for file in made if file.uri in busy]
+        raise ConflictError(
+            f"Another upload of {names[0]} is on its way: send this one when that has ended.",
+            code="upload_in_progress",
+            filenames=names,
+        )
 
 
 def _check_replaced(

@@ -5,12 +5,13 @@ Everything heavy (the settings' own library, the driver, the servers) is importe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
+    from rag.model import SourceOptions
     from rag.ports import Embedder, Source
     from rag.settings import Settings
     from rag.stack.endpoints import Endpoints
@@ -25,21 +26,11 @@ class Backend:
     endpoints: Endpoints
     conn: Connection = field(repr=False)
 
-    def open_source(
-        self,
-        uri: str,
-        *,
-        includes: Sequence[str] = (),
-        excludes: Sequence[str] = (),
-        max_bytes: int | None = None,
-    ) -> Source:
+    def open_source(self, uri: str, **options: Unpack[SourceOptions]) -> Source:
         """The source behind an address, on the object store in force."""
         from rag.sources.open import open_source
 
-        return open_source(
-            uri, with_object_store(self.settings, self.endpoints),
-            includes=includes, excludes=excludes, max_bytes=max_bytes,
-        )  # fmt: skip
+        return open_source(uri, with_object_store(self.settings, self.endpoints), **options)
 
 
 @contextmanager

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag.cli.terminal import AsJson, escape, plural, say, table, write_json
+from rag.model import MOST_DAYS
+
+if TYPE_CHECKING:
+    from rag.model import SourceOptions
+    from rag.store.database import Row
 
 app = typer.Typer(
     help="Make collections, bind sources to them, look at them.",
@@ -34,6 +40,24 @@ Gate = Annotated[
     ),
 ]
 MaxBytes = Annotated[int | None, typer.Option(min=1, metavar="N", help="Leave out larger objects.")]
+Days = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MOST_DAYS,
+        metavar="N",
+        help="Leave out objects last modified more than N days before today; the bound stays at "
+        "that day.",
+    ),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d"],
+        metavar="DATE",
+        help="The same by a date (2026-01-31, UTC).",
+    ),
+]
 
 
 @app.command()
@@ -51,6 +75,8 @@ def create(
     include: Include = None,
     exclude: Exclude = None,
     max_bytes: MaxBytes = None,
+    days: Days = None,
+    since: Since = None,
     shards: Annotated[
         int, typer.Option(min=1, max=100, help="Partitions that are brought up to date apart.")
     ] = 1,
@@ -60,8 +86,7 @@ def create(
     gate: Gate = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a collection and bind sources to it; --include, --exclude and --max-bytes hold for each
-    of them."""
+    """Make a collection and bind sources to it; what is said of objects holds for each of them."""
     from rag.cli.backend import open_backend
     from rag.cli.language import check_language
     from rag.model import CollectionName
@@ -70,6 +95,7 @@ def create(
 
     full_name = CollectionName.parse(name)
     uris = [normalise_uri(uri) for uri in source or []]
+    options = _options(include, exclude, max_bytes, _bound(days, since))
     with open_backend() as backend:
         check_language(backend.conn, language)
         with backend.conn.transaction():
@@ -78,15 +104,42 @@ def create(
             )
             generations.set_gate(backend.conn, made.id, gate)
             for uri in uris:
-                collections.add_source(
-                    backend.conn, made, uri,
-                    includes=include or (), excludes=exclude or (), max_bytes=max_bytes,
-                )  # fmt: skip
+                collections.add_source(backend.conn, made, uri, **options)
     if as_json:
         write_json({"collection": name, "sources": uris, "shards": shards, "language": language,
                     "is_gated": gate})  # fmt: skip
     else:
         _show_created(name, uris)
+
+
+def _options(
+    include: list[str] | None, exclude: list[str] | None, max_bytes: int | None, since: str | None
+) -> SourceOptions:
+    return {
+        "includes": include or [],
+        "excludes": exclude or [],
+        "max_bytes": max_bytes,
+        "since": since,
+    }
+
+
+def _bound(days: int | None, since: datetime | None) -> str | None:
+    """The day that the options name."""
+    from rag.sources.selection import days_ago
+
+    now = datetime.now(UTC)
+    if since is None:
+        return None if days is None else days_ago(days, now)
+    if days is not None:
+        raise typer.BadParameter("--days and --since say the same: give one of them.")
+    if since.date() > now.date():
+        raise typer.BadParameter("--since is in the future: nothing would be taken.")
+    return since.date().isoformat()
+
+
+def _sources(row: Row) -> list[str]:
+    bounds = row["bounds"]
+    return [f"{uri} (since {bounds[uri]})" if uri in bounds else uri for uri in row["sources"]]
 
 
 def _show_created(name: str, uris: list[str]) -> None:
@@ -122,6 +175,8 @@ def add_source(
     include: Include = None,
     exclude: Exclude = None,
     max_bytes: MaxBytes = None,
+    days: Days = None,
+    since: Since = None,
     as_json: AsJson = False,
 ) -> None:
     """Bind a source to a collection, or change which objects of it are taken: what is said here
@@ -134,12 +189,10 @@ def add_source(
     from rag.store import collections
 
     full_name, address = CollectionName.parse(name), normalise_uri(uri)
+    options = _options(include, exclude, max_bytes, _bound(days, since))
     with open_backend() as backend:
         found = collections.find_collection(backend.conn, full_name)
-        collections.add_source(
-            backend.conn, found, address,
-            includes=include or (), excludes=exclude or (), max_bytes=max_bytes,
-        )  # fmt: skip
+        collections.add_source(backend.conn, found, address, **options)
         (row,) = (r for r in collections.list_sources(backend.conn, found) if r["uri"] == address)
     if as_json:
         write_json({"collection": name, "source": address, "options": row["options"]})
@@ -171,7 +224,7 @@ def list_all(as_json: AsJson = False) -> None:
                 int(row["chunks"]),
                 row["shards"],
                 row["language"],
-                escape("\n".join(row["sources"]) or "none"),
+                escape("\n".join(_sources(row)) or "none"),
             )
             for row in rows
         ],

@@ -12,6 +12,7 @@ import typer
 from rag.cli import (
     alerts,
     answer,
+    backfill,
     collection,
     demo,
     doctor,
@@ -46,6 +47,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         ingest.ingest,
         exchange.import_csv,
         exchange.export_csv,
+        backfill.backfill,
         retry.retry,
         retry.confirm_deletions,
         forget.forget,

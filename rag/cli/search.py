@@ -76,22 +76,8 @@ def as_object(name: str, query: str, mode: SearchMode, result: SearchResult) -> 
 
 def hit_object(hit: Hit) -> dict[str, object]:
     """A passage as JSON."""
-    return {
-        "document": hit.document,
-        "uri": hit.uri,
-        "title": hit.title,
-        "page": hit.page,
-        "heading": hit.heading,
-        "text": hit.text,
-        "score": hit.score,
-        "ranks": dict(hit.ranks),
-        "ordinal": hit.ordinal,
-        "content_hash": hit.content_hash,
-        "version_id": hit.version_id,
-        "start_char": hit.start_char,
-        "end_char": hit.end_char,
-        **({"before": hit.before, "after": hit.after} if hit.before or hit.after else {}),
-    }
+    neighbors = {"before": hit.before, "after": hit.after} if hit.before or hit.after else {}
+    return {**hit.as_object(), "ranks": dict(hit.ranks), **neighbors}
 
 
 def _show(name: str, query: str, result: SearchResult) -> None:

@@ -52,6 +52,7 @@ def chosen(options: Mapping[str, Any]) -> str:
         *(f"only {glob}" for glob in options.get("includes", ())),
         *(f"not {glob}" for glob in options.get("excludes", ())),
         *([f"at most {options['max_bytes']:,} bytes"] if "max_bytes" in options else []),
+        *([f"since {options['since']}"] if "since" in options else []),
     ]
     return escape(f" ({', '.join(parts)})") if parts else ""
 

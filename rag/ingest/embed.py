@@ -107,7 +107,7 @@ def _keep(shop: Workshop, build: Build, name: str, batch: _Batch) -> int:
     if batch.embedded:
         hashes = [text.hashed for text, _ in batch.embedded]
         vectors = np.stack([vector for _, vector in batch.embedded])
-        count = content.insert_embeddings(shop.conn, build, hashes, vectors)
+        count = content.insert_embeddings(shop.conn, build, batch.sets, hashes, vectors)
         refresh_statistics(shop.conn)
     for text, error in batch.failed:
         rows = content.select(shop.conn, "documents_of_text", build, embedded_hash=text.hashed)

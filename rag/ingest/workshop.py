@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Unpack
 
 from rag.chunking.chunker import ChunkConfig, chunker_config
 from rag.errors import ConfigurationError
 from rag.fingerprint import fingerprint
 from rag.ingest.spool import Spool
-from rag.model import Shard
+from rag.model import Shard, SourceOptions
 from rag.ports import Embedder, Parser, Source, Tokenizer
 from rag.settings import Settings
 from rag.store import collections, content, ledger
@@ -29,14 +29,7 @@ class OpenSource(Protocol):
     """How a run gets at a source: the address, and which of its objects are taken (any, when
     nothing is said). The `options` of a `list_sources` row are these keywords."""
 
-    def __call__(
-        self,
-        uri: str,
-        *,
-        includes: Sequence[str] = (),
-        excludes: Sequence[str] = (),
-        max_bytes: int | None = None,
-    ) -> Source: ...
+    def __call__(self, uri: str, **options: Unpack[SourceOptions]) -> Source: ...
 
 
 class Engines(NamedTuple):

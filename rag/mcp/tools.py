@@ -19,7 +19,7 @@ from rag.answer.desk import Closing, Desk, Inquiry
 from rag.answer.writing import Question
 from rag.errors import NotFoundError, RagError
 from rag.filter_form import QueryFilters, Text
-from rag.model import CollectionName, Hit
+from rag.model import CollectionName
 from rag.search import Mode
 from rag.store import reading
 from rag.store.database import Row
@@ -155,7 +155,7 @@ async def search(desk: Desk, visitor: Visitor, given: SearchArguments) -> dict[s
         "generation": found.generation,
         "as_of": _moment(found.as_of),
         "hits": [
-            {**_hit(number, hit), "before": hit.before, "after": hit.after}
+            {"number": number, **hit.as_object(), "before": hit.before, "after": hit.after}
             for number, hit in enumerate(found.hits, start=1)
         ],
     }
@@ -176,7 +176,7 @@ def _answer(closing: Closing) -> dict[str, Any]:
         "query_id": str(closing.query_id),
         "answer": made.text,
         "is_answered": made.is_answered,
-        "citations": [_hit(each.number, each.hit) for each in made.cited],
+        "citations": [{"number": each.number, **each.hit.as_object()} for each in made.cited],
         "dropped": [asdict(each) for each in made.dropped],
         "model": made.model,
         "generation": closing.found.generation,
@@ -230,25 +230,6 @@ async def get_document(desk: Desk, visitor: Visitor, given: DocumentArguments) -
         "characters": row["characters"],
         "text": row["text"],
         "next_start": end if end < row["characters"] else None,
-    }
-
-
-def _hit(number: int, hit: Hit) -> dict[str, Any]:
-    return {
-        "number": number,
-        "document": hit.document,
-        "document_id": hit.document_id,
-        "uri": hit.uri,
-        "title": hit.title,
-        "page": hit.page,
-        "heading": hit.heading,
-        "ordinal": hit.ordinal,
-        "score": hit.score,
-        "text": hit.text,
-        "content_hash": hit.content_hash,
-        "version_id": hit.version_id,
-        "start_char": hit.start_char,
-        "end_char": hit.end_char,
     }
 
 

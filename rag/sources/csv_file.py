@@ -16,7 +16,6 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.parse import quote, unquote
@@ -25,13 +24,12 @@ from rag.errors import ConfigurationError, TransientError, UnavailableError
 from rag.fingerprint import digest
 from rag.model import Listing, SourceObject
 from rag.sources.folder import path_of, uri_of
-from rag.sources.selection import ROW_SUFFIX
+from rag.sources.selection import NO_TIME, ROW_SUFFIX
 from rag.sources.transfer import whole_or_nothing, write_blocks
 
 SCHEME = "csv+file"
 DELIMITER = "|"
 _LOG = logging.getLogger(__name__)
-_NO_TIME = datetime.fromtimestamp(0, UTC)  # rows have none of their own
 # one quote that is never closed must not take the whole file into memory
 _FIELD_CHARACTERS = 64 * 1024 * 1024
 # an address must fit an index entry
@@ -201,7 +199,7 @@ def _read_index(uri: str, path: Path) -> _Index:
     for name, found in by_name.items():
         for number, (etag, size, span) in enumerate(sorted(found), start=1):
             address = _address(uri, name, number)
-            rows[address] = _Row(SourceObject(address, etag, size, _NO_TIME), span)
+            rows[address] = _Row(SourceObject(address, etag, size, NO_TIME), span)
     return _Index(rows, scan.is_complete and _state(path) == state, state)
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from rag.errors import ConfigurationError, TransientError, UnavailableError
 from rag.model import Listing, SourceObject
-from rag.sources.selection import Selection
+from rag.sources.selection import EVERYTHING, Selection
 from rag.sources.transfer import BLOCK_BYTES, whole_or_nothing, write_blocks
 
 _LOG = logging.getLogger(__name__)
@@ -35,15 +35,13 @@ class FolderSource:
     def __init__(
         self,
         uri: str,
+        selection: Selection = EVERYTHING,
         *,
-        includes: Sequence[str] = (),
-        excludes: Sequence[str] = (),
-        max_bytes: int | None = None,
         max_objects: int | None = None,
     ) -> None:
         self.uri = uri
         self._root = path_of(uri)
-        self._selection = Selection(tuple(includes), tuple(excludes), max_bytes)
+        self._selection = selection
         self._max_objects = max_objects
 
     def list(self) -> Listing:
@@ -56,12 +54,14 @@ class FolderSource:
         scan = _Scan(self._root)
         found = 0
         for path, status in scan.files():
-            if not self._selection.takes(self._path_below(path), status.st_size):
+            obj = _object(path, status)
+            below = self._path_below(path)
+            if not self._selection.takes(below, obj.size_bytes, obj.modified_at):
                 continue
             if found == self._max_objects:
                 return False
             found += 1
-            yield _object(path, status)
+            yield obj
         return scan.is_complete
 
     def fetch(self, obj: SourceObject, target: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Unpack
 
 from rag.errors import ConfigurationError
+from rag.model import SourceOptions
 from rag.ports import Source
 from rag.settings import Settings
 from rag.sources.csv_file import SCHEME as CSV
@@ -23,27 +24,17 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://|(file):")
 _OBJECT_NAME = re.compile(r"[^/]+\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
-def open_source(
-    uri: str,
-    settings: Settings,
-    *,
-    includes: Sequence[str] = (),
-    excludes: Sequence[str] = (),
-    max_bytes: int | None = None,
-) -> Source:
+def open_source(uri: str, settings: Settings, **options: Unpack[SourceOptions]) -> Source:
     """The source at `uri`, as `normalise_uri` gives it, less the objects that are not chosen;
     nothing is read yet. Rows of tables and CSV files are chosen by their names.
 
     Raises ConfigurationError: `unknown_source`, `bad_source`, `table_database_missing`."""
     scheme = _scheme(uri)
-    selection = Selection(tuple(includes), tuple(excludes), max_bytes)
+    selection = Selection.of(**options)
     if scheme == "s3":
-        return S3Source(
-            uri, _client_in_force(settings),
-            includes=includes, excludes=excludes, max_bytes=max_bytes,
-        )  # fmt: skip
+        return S3Source(uri, _client_in_force(settings), selection)
     if scheme == "file":
-        return FolderSource(uri, includes=includes, excludes=excludes, max_bytes=max_bytes)
+        return FolderSource(uri, selection)
     if scheme == CSV:
         return selected_rows(CsvSource(uri), selection)
     if scheme == _TABLE:

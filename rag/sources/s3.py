@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 from rag.errors import ConfigurationError
 from rag.model import Listing, SourceObject
 from rag.sources import s3_errors
-from rag.sources.selection import Selection
+from rag.sources.selection import EVERYTHING, Selection
 from rag.sources.transfer import BLOCK_BYTES, Written, whole_or_nothing, write_blocks
 
 S3Client: TypeAlias = Any  # boto3 makes its clients' classes at run time
@@ -55,16 +55,14 @@ class S3Source:
         self,
         uri: str,
         client: S3Client,
+        selection: Selection = EVERYTHING,
         *,
-        includes: Sequence[str] = (),
-        excludes: Sequence[str] = (),
-        max_bytes: int | None = None,
         max_objects: int | None = None,
     ) -> None:
         self.uri = uri
         self._address = Address.parse(uri)
         self._client = client
-        self._selection = Selection(tuple(includes), tuple(excludes), max_bytes)
+        self._selection = selection
         self._max_objects = max_objects
         self._is_versioned: bool | None = None
 
@@ -158,16 +156,16 @@ class S3Source:
 
     def _taken(self, entries: Iterable[dict[str, Any]]) -> Iterator[SourceObject]:
         for entry in entries:
-            key, size = entry["Key"], entry["Size"]
+            key, size, modified_at = entry["Key"], entry["Size"], entry["LastModified"]
             if key.endswith("/") and size == 0:
                 continue  # consoles make these to show empty folders
             path = self._path_below(key)
-            if path is not None and self._selection.takes(path, size):
+            if path is not None and self._selection.takes(path, size, modified_at):
                 yield SourceObject(
                     uri=f"s3://{self._address.bucket}/{key}",
                     etag=entry["ETag"].strip('"'),
                     size_bytes=size,
-                    modified_at=entry["LastModified"],
+                    modified_at=modified_at,
                     version=_version(entry),
                 )
 

@@ -33,7 +33,6 @@ _SETTINGS = {
     "max_connections": "120",
     "maintenance_work_mem": "512MB",
     "work_mem": "16MB",
-    "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
     "random_page_cost": "1.1",
@@ -168,7 +167,7 @@ class Cluster:
             lock_file.unlink(missing_ok=True)
 
     def _launch(self, account: Account | None) -> bool:
-        settings = _SETTINGS | _memory_settings() | ({} if self.durable else _UNSAFE_SETTINGS)
+        settings = _SETTINGS | _machine_settings() | ({} if self.durable else _UNSAFE_SETTINGS)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -222,11 +221,16 @@ def _environment() -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
-def _memory_settings() -> dict[str, str]:
+def _machine_settings() -> dict[str, str]:
     """An eighth of the memory there is for pages, from 256 MB to 2 GB: a vector index is fast while
     it fits. Containers have a /dev/shm of 64 MB, too small to build one in parallel."""
     megabytes = min(max(_memory_bytes() // 8 >> 20, 256), 2048)
-    settings = {"shared_buffers": f"{megabytes}MB"}
+    settings = {
+        "shared_buffers": f"{megabytes}MB",
+        "effective_cache_size": f"{4 * megabytes}MB",
+        # for the build of a vector index; Postgres has eight parallel workers in all
+        "max_parallel_maintenance_workers": str(min(max(os.cpu_count() or 1, 2), 8)),
+    }
     shm = Path("/dev/shm")  # noqa: S108
     if shm.is_dir() and shutil.disk_usage(shm).total < _SMALL_SHM_BYTES:
         settings["dynamic_shared_memory_type"] = "sysv"

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 
 from rag.errors import ConfigurationError
 
 HOST = "127.0.0.1"
+# systems give connections ports from 32,768 on (Linux) or 49,152 on (IANA)
+_BELOW_OUTGOING = range(20_000, 32_768)
+_TRIES = 20
 
 
 def free_port(preferred: int = 0) -> int:
-    """A port nobody listens on now: the preferred one when it is free."""
+    """A port nobody listens on now: the preferred one when it is free. Else, while there is one, a
+    port that no outgoing connection takes before its server listens."""
     if preferred and is_free(preferred):
         return preferred
+    for port in random.SystemRandom().sample(_BELOW_OUTGOING, _TRIES):
+        if is_free(port):
+            return port
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
 from psycopg.types.json import Jsonb
 
 from rag.errors import ConfigurationError, ConflictError, NotFoundError
 from rag.fingerprint import fingerprint
-from rag.model import CollectionName, Shard
+from rag.model import CollectionName, Shard, SourceOptions
 from rag.store.database import Connection, Row
 from rag.store.queries import statements
 
@@ -78,13 +79,7 @@ def list_collections(conn: Connection) -> list[Row]:
 
 
 def add_source(
-    conn: Connection,
-    collection: Collection,
-    uri: str,
-    *,
-    includes: Sequence[str] = (),
-    excludes: Sequence[str] = (),
-    max_bytes: int | None = None,
+    conn: Connection, collection: Collection, uri: str, **options: Unpack[SourceOptions]
 ) -> None:
     """Bind `uri`, as `normalise_uri` gives it, to the collection, and say which of its objects are
     taken (rag.sources.selection); a repeat that says so replaces what was said before.
@@ -99,12 +94,21 @@ def add_source(
                 "one source only.",
                 code="overlapping_source",
             )
-    chosen = {"includes": list(includes), "excludes": list(excludes), "max_bytes": max_bytes}
-    options = Jsonb({name: value for name, value in chosen.items() if value})
+    chosen = Jsonb({name: value for name, value in options.items() if value})
     conn.execute(
         statements("collections")["add_source"],
-        {"collection_id": collection.id, "uri": uri, "options": options},
+        {"collection_id": collection.id, "uri": uri, "options": chosen},
     )
+
+
+def move_bounds_back(
+    conn: Connection, collection: Collection, since: str, uri: str | None = None
+) -> set[str]:
+    """Let the collection's bounded sources, or the one at `uri`, reach back to the day `since`; a
+    bound never moves forward. Returns the addresses of those whose bound moved."""
+    parameters = {"collection_id": collection.id, "since": since, "uri": uri}
+    rows = conn.execute(statements("collections")["move_bounds_back"], parameters).fetchall()
+    return {row["uri"] for row in rows}
 
 
 def covers(source_uri: str, uri: str) -> bool:

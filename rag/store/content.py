@@ -165,10 +165,11 @@ def mark_embedded(conn: Connection, build: Build, sets: Sequence[int]) -> None:
 
 
 def insert_embeddings(
-    conn: Connection, build: Build, hashes: Sequence[bytes], vectors: NDArray[np.float32]
-) -> int:
-    """Keep vectors by the hash of their text, those that a chunk of the namespace still lacks;
-    returns how many.
+    conn: Connection, build: Build, sets: Sequence[int], hashes: Sequence[bytes],
+    vectors: NDArray[np.float32],
+) -> int:  # fmt: skip
+    """Keep vectors by the hash of their text, those that a chunk of these sets still lacks; returns
+    how many.
 
     `vectors` has shape (len(hashes), dimension). Writers of a namespace take turns, so COPY never
     meets a row that another put there meanwhile."""
@@ -176,7 +177,8 @@ def insert_embeddings(
     scope = {"namespace_id": build.namespace_id, "model_id": build.model_id}
     with conn.transaction():
         conn.execute(sql["lock_namespace"], scope)
-        rows = conn.execute(sql["lacking_embeddings"], {**scope, "hashes": list(hashes)})
+        texts = {**scope, "sets": list(sets), "hashes": list(hashes)}
+        rows = conn.execute(sql["lacking_embeddings"], texts)
         lacking = {bytes(row["embedded_hash"]) for row in rows}
         fresh = [i for i, hashed in enumerate(hashes) if hashed in lacking]
         if fresh:

@@ -12,6 +12,13 @@ from rag.store.collections import Collection
 from rag.store.database import Connection, Row
 from rag.store.queries import statements
 
+# a file that is longer on its way to the object store is not coming any more
+_LONGEST_PUT_S = 900
+_INTERRUPTED = {
+    "code": "upload_interrupted",
+    "reason": "The service stopped while it stored the file: send it again.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
@@ -64,9 +71,21 @@ def find_job(conn: Connection, job_id: UUID) -> Job | None:
     row = conn.execute(sql["find_job"], {"job_id": job_id}).fetchone()
     if row is None:
         return None
-    files = conn.execute(sql["files_of_job"], {"job_id": job_id}).fetchall()
+    given = {"job_id": job_id, "longest_put_s": _LONGEST_PUT_S, **_INTERRUPTED}
+    files = conn.execute(sql["files_of_job"], given).fetchall()
     name = CollectionName(row["namespace"], row["collection"])
     return Job(job_id, name, row["created_at"].timestamp(), tuple(files))
+
+
+def lock_uploads(conn: Connection, collection: Collection) -> None:
+    """Until the end of the transaction no other upload to the collection begins."""
+    conn.execute(statements("files")["lock_uploads"], {"collection_id": collection.id})
+
+
+def on_the_way(conn: Connection, collection: Collection, uris: Sequence[str]) -> set[str]:
+    """Which of these addresses another upload is storing a file to at this moment."""
+    given = {"collection_id": collection.id, "uris": list(uris), "longest_put_s": _LONGEST_PUT_S}
+    return {row["uri"] for row in conn.execute(statements("files")["on_the_way"], given)}
 
 
 def content_at(

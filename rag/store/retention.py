@@ -34,6 +34,7 @@ def sweep(conn: Connection, retention_s: float, query_retention_days: float = 0)
     sql = statements("retention")
     removed = {"generations": 0, "parsed": 0, "embeddings": 0}
     with conn.transaction():
+        conn.execute(sql["retire_abandoned"], {"retention_s": retention_s})
         rows = conn.execute(sql["drop_retired_generations"], {"retention_s": retention_s})
         dropped = [row["id"] for row in rows]
         conn.execute(sql["drop_rows_of_generations"], {"generations": dropped})

@@ -38,7 +38,7 @@ create table source (
     id int generated always as identity primary key,
     collection_id int not null references collection on delete cascade,
     uri text not null,
-    -- which of its objects are taken: includes, excludes (globs), max_bytes; absent means any
+    -- which of its objects are taken: includes, excludes (globs), max_bytes, since (a day); absent means any
     options jsonb not null default '{}',
     created_at timestamptz not null default now(),
     listed_at timestamptz,

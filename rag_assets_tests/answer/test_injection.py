@@ -116,7 +116,7 @@ def test_no_passage_ends_its_own_fence(text: str) -> None:
 
 # what reaches the answer of a model that obeys everything: far above the 2 % that we wish for, and
 # docs/answers.md says so; a change that makes it more or less must say so, too
-OBEYED = 12  # of 36
+OBEYED = 11  # of 36
 QUOTED = 7  # of 36, without a model and with bait
 
 

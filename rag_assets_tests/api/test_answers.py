@@ -246,6 +246,18 @@ def test_metrics_count_the_models_calls_and_tokens(make_api: MakeApi, model: Loo
         assert tokens and f'rag_model_tokens_total{{kind="{kind}"}} {tokens}' in text
 
 
+def test_metrics_count_what_a_call_that_was_cut_off_took(with_model: Api, model: Loopback) -> None:
+    model.cut_after = 4
+    post(with_model, stream=True)
+
+    (row,) = logged(with_model)
+    text = with_model.client.get("/metrics").text
+    assert 'rag_model_calls_total{outcome="model_cut_off"} 1.0' in text
+    for kind in ("prompt", "completion"):
+        tokens = float(row[f"{kind}_tokens"])
+        assert tokens and f'rag_model_tokens_total{{kind="{kind}"}} {tokens}' in text
+
+
 def test_a_document_that_is_not_for_the_caller_is_in_no_answer(
     with_model: Api, model: Loopback
 ) -> None:

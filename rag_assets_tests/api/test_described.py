@@ -94,6 +94,7 @@ def requests(api: Api) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
         ),
         (("POST", "/api/collect"), {"json": TOPIC}),
         (("POST", "/api/collect"), {"json": [TOPIC]}),
+        (("POST", "/api/collect"), {"json": [{**TOPIC, "mode": "backfill"}, TOPIC]}),
         (("POST", "/retrieve"), {"json": record, "params": {"ticker": "rope"}}),
         (("POST", "/retrieve"), {"json": record, "params": {"ticker": "zebra"}}),
         (("POST", "/upload"), {"data": ACME, "files": {"files": ("new.txt", b"New.")}}),

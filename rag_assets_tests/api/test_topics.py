@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from rag.sources.selection import days_ago
 from rag_assets_tests.api.conftest import Api
 from rag_assets_tests.world import assert_world_is_sound
 
@@ -240,3 +242,60 @@ def test_a_deletion_that_the_object_store_cut_short_is_finished_by_a_repeat(fill
 
     assert post(filled, "/api/topic", body).status_code == 200
     assert objects(filled) == 0 and counts(filled)["collection"] == 1
+
+
+def bound(api: Api) -> str | None:
+    """The bound of the first source of acme/docs."""
+    row = api.conn.execute(
+        "select options ->> 'since' as since from source where collection_id ="
+        " (select collection.id from collection join namespace"
+        " on namespace.id = namespace_id where namespace.name = 'acme') order by id limit 1"
+    ).fetchone()
+    assert row is not None
+    return row["since"]  # type: ignore[no-any-return]
+
+
+def test_a_backfill_reaches_back_and_asks_for_a_look(filled: Api) -> None:
+    filled.conn.execute("delete from hint")
+    filled.conn.execute("""update source set options = '{"since": "2999-01-01"}'""")
+    now = datetime.now(UTC)
+    body = {"topic": "acme", "segment_targets": ["docs"]}
+
+    post(filled, "/api/collect", {**body, "mode": "daily"})
+    assert bound(filled) == "2999-01-01"
+
+    one = post(filled, "/api/collect", {**body, "mode": "backfill"})
+    assert bound(filled) == days_ago(360, now)
+    assert one.json()["config"] == {**body, "mode": "backfill", "since": days_ago(360, now)}
+
+    many = post(filled, "/api/collect", [{**body, "mode": "backfill", "days": days}
+                                         for days in (400, 7)])  # fmt: skip
+    assert [each["config"]["since"] for each in many.json()] == [
+        days_ago(400, now), days_ago(7, now),
+    ]  # fmt: skip
+    assert bound(filled) == days_ago(400, now)
+    assert counts(filled)["hint"] == 2  # of the two sources of acme/docs
+    others = filled.conn.execute("select count(*) as kept from source where options ->> 'since'"
+                                 " = '2999-01-01'").fetchone()  # fmt: skip
+    assert others == {"kept": 1}  # that of globex
+
+
+def test_another_mode_is_a_400_in_the_originals_words(filled: Api) -> None:
+    filled.conn.execute("delete from hint")
+    body = {"topic": "acme", "segment_targets": ["docs"]}
+
+    answer = post(filled, "/api/collect", [body, {**body, "mode": "weekly"}])
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_mode")
+    assert answer.json()["message"] == "mode weekly not valid"
+    assert counts(filled)["hint"] == 0
+
+
+@pytest.mark.parametrize(
+    "more", [{"mode": "backfill", "days": 0}, {"mode": "backfill", "days": 3651}, {"days": 9}]
+)
+def test_days_are_bounded_and_a_backfills_only(filled: Api, more: dict[str, Any]) -> None:
+    answer = post(filled, "/api/collect", {"topic": "acme", "segment_targets": ["docs"], **more})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert answer.json()["message"].startswith("Invalid request format: days: ")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import IO, Any
 
 import pytest
 
+from rag.api.bucket import Bucket
 from rag.errors import UnavailableError
 from rag.ingest.pipeline import STAGES
 from rag.settings import Settings, load_settings
@@ -234,6 +237,47 @@ def test_a_store_that_does_not_answer_is_said_and_remembered(
     assert answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
     (job,) = api.conn.execute("select id from upload_job").fetchall()
     assert api.status(str(job["id"]))["status"] == "failed"
+
+
+def test_two_uploads_of_one_name_never_meet(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the bytes of one could come to lie under the access list of the other."""
+    put = Bucket.put
+    is_storing, may_go = Event(), Event()
+
+    def slow(bucket: Bucket, uri: str, file: IO[bytes]) -> None:
+        is_storing.set()
+        assert may_go.wait(60)
+        put(bucket, uri, file)
+
+    monkeypatch.setattr(Bucket, "put", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(api.upload, ("rope.txt", ROPE), principals='["board"]')
+        assert is_storing.wait(60)
+        try:
+            replaced = '["rope.txt"]'
+            second = api.upload(("rope.txt", b"Another text."), replace_filenames=replaced)
+        finally:
+            may_go.set()
+        assert first.result().status_code == 200
+
+    assert (second.status_code, second.json()["code"]) == (409, "upload_in_progress")
+    again = api.upload(("rope.txt", b"Another text."), replace_filenames=replaced)
+    assert again.status_code == 200
+
+
+def test_a_file_that_never_arrived_is_said_and_keeps_no_name(api: Api) -> None:
+    """The service was killed while it stored."""
+    job_id = api.upload(("rope.txt", ROPE)).json()["job_id"]
+    api.service.bucket.delete(api.service.bucket.source_uri(api.acme.name) + "rope.txt")
+    api.conn.execute("update upload_file set stored_at = null")
+    assert api.upload(("rope.txt", ROPE)).json()["code"] == "upload_in_progress"
+
+    api.conn.execute("update upload_job set created_at = now() - interval '16 minutes'")
+
+    job = api.status(job_id)
+    assert (job["status"], job["files"][0]["error"]["code"]) == ("failed", "upload_interrupted")
+    assert "send it again" in job["last_error"]
+    assert api.upload(("rope.txt", ROPE)).status_code == 200
 
 
 @pytest.mark.parametrize("job_id", ["nonsense", str(uuid.UUID(int=0))])

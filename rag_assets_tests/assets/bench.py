@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Unpack
 
 import dagster as dg
 import pytest
@@ -14,9 +15,10 @@ from dagster._core.remote_origin import (
 )
 
 from rag.errors import RagError
-from rag.model import CollectionName
+from rag.model import CollectionName, SourceOptions
 from rag.ports import Embedder, Parser, Source, Tokenizer
 from rag.settings import load_settings
+from rag.sources.selection import Selection, selected_rows
 from rag.store import collections
 from rag.store.database import Connection
 from rag_assets.definitions import build_definitions
@@ -65,10 +67,10 @@ class Bench:
         self.sources[uri] = FakeSource(uri)
         return self.sources[uri]
 
-    def open_source(self, uri: str) -> Source:
+    def open_source(self, uri: str, **options: Unpack[SourceOptions]) -> Source:
         if uri in self.unreachable:
             raise self.unreachable[uri]
-        return self.sources[uri]
+        return selected_rows(self.sources[uri], Selection.of(**options))
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -137,8 +139,8 @@ def fake_resources(bench: Bench) -> dict[str, object]:
     """The platform's resources with the bench's sources and engines behind them."""
 
     class Objects(ObjectStoreResource):
-        def open_source(self, uri: str) -> Source:
-            return bench.open_source(uri)
+        def open_source(self, uri: str, **options: Unpack[SourceOptions]) -> Source:
+            return bench.open_source(uri, **options)
 
     class Parsing(ParserResource):
         def parser(self) -> Parser:

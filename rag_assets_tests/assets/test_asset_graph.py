@@ -97,7 +97,7 @@ def test_steps_run_in_one_process_whatever_launches_them() -> None:
     executors = {job.name: job.executor_def.name for job in repository.get_all_jobs()}
 
     assert executors.keys() == {
-        "__ASSET_JOB", "build_generation", "evaluate", "ingest", "inspection",
+        "__ASSET_JOB", "backfill_sources", "build_generation", "evaluate", "ingest", "inspection",
         "promote_generation", "retry_failed", "roll_back_generation", "sweep", "usage",
     }  # fmt: skip
     assert set(executors.values()) == {"in_process"}

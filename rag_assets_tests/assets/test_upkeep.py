@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 import pytest
 
+from rag.model import CollectionName
+from rag.sources.selection import days_ago
+from rag.store.collections import add_source, find_collection
 from rag_assets_tests.assets.bench import DAGSTER_WARNINGS, Bench, failure_of, fake_resources
 from rag_assets_tests.world import assert_world_is_sound, served
 
@@ -12,10 +17,10 @@ pytestmark = [pytest.mark.slow, DAGSTER_WARNINGS]
 
 
 def launch(
-    bench: Bench, job: str, config: dict[str, object] | None = None
+    bench: Bench, job: str, config: dict[str, object] | None = None, op: str = "make_failures_due"
 ) -> dg.ExecuteInProcessResult:
     """One run of a job of the code location."""
-    run_config = {"ops": {"make_failures_due": {"config": config}}} if config else {}
+    run_config = {"ops": {op: {"config": config}}} if config else {}
     definition = bench.definitions.get_repository_def().get_job(job)
     return definition.execute_in_process(
         run_config, instance=bench.instance, raise_on_error=False,
@@ -66,6 +71,32 @@ def test_failures_made_due_are_tried_by_the_run_the_sensor_asks_for(bench: Bench
     assert numbers(one) == {"due": 1}
     assert bench.parser.parsed[parsed:] == ["a.txt"]
     assert numbers(launch(bench, "retry_failed", {"collection": "acme/docs"})) == {"due": 2}
+
+
+def test_what_a_backfill_brings_into_reach_is_taken_by_the_run_the_sensor_asks_for(
+    bench: Bench,
+) -> None:
+    source = bench.collect()
+    source.put("old.txt", b"Old.", at=datetime.now(UTC) - timedelta(days=300))
+    source.put("older.txt", b"Older.", at=datetime.now(UTC) - timedelta(days=500))
+    found = find_collection(bench.conn, CollectionName.parse("acme/docs"))
+    today = days_ago(0, datetime.now(UTC))
+    source.put("new.txt", b"New.", at=datetime.now(UTC))
+    add_source(bench.conn, found, source.uri, since=today)
+    bench.run()
+    assert list(served(bench.conn, "acme/docs").values()) == ["New."]
+    assert not bench.tick().run_requests
+
+    def launched(**config: object) -> dict[str, object]:
+        given: dict[str, object] = {"collection": "acme/docs", **config}
+        return numbers(launch(bench, "backfill_sources", given, "move_bounds_back"))
+
+    assert launched()["moved"] == 1
+    bench.run_requested()
+    assert sorted(served(bench.conn, "acme/docs").values()) == ["New.", "Old."]
+    assert [launched(days=days)["moved"] for days in (30, 600)] == [0, 1]
+    bench.run_requested()
+    assert len(served(bench.conn, "acme/docs")) == 3
 
 
 def test_a_collection_that_is_not_there_is_named(bench: Bench) -> None:

@@ -79,6 +79,29 @@ def test_what_was_not_measured_says_so() -> None:
     assert "reached" not in row
 
 
+def test_memory_stands_beside_that_of_the_peers() -> None:
+    keep("incremental-memory", [{"documents": 1000, "cold_mb": 90.0}])
+    results = [
+        {"contender": name, "scenario": "cold", "embedded": 1, "outcome": {"peak_rss_mb": peak}}
+        for name, peak in (("ours", 92.0), ("cocoindex", 165.0), ("cocoindex", 229.0))
+    ]
+    keep("engine-large", {"results": results, "facts": {"documents": 10_000}})
+    page = report.write("full", {})
+    (row,) = (line for line in page.splitlines() if line.startswith("| memory of the ingest"))
+    assert "| 10,000 documents: CocoIndex 229 MB |" in row
+
+
+def test_a_put_stands_beside_the_peer_that_watches_its_source() -> None:
+    keep("main_job", {"put_to_searchable_s": [8.0, 9.0, 10.0]})
+    keep("put-peers", {"put_to_row_s": [0.5, 0.9, 1.9]})
+    page = report.write("full", {})
+    (row,) = (
+        line for line in page.splitlines() if line.startswith("| object put to searchable, p50")
+    )
+    assert "| 9.0 s (3 puts, 8.0-10.0) | reached | CocoIndex, live, " in row
+    assert "machine: 0.9 s |" in row
+
+
 def test_the_record_of_parts_that_did_not_run_again_stays() -> None:
     report.write("full", RUNS)
     assert "| incremental |" in report.write("full", {})

@@ -50,7 +50,7 @@ def _processor_seconds_of_help() -> float:
     "command",
     [
         "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
-        "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate",
+        "backfill", "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate",
         "serve", "answer",
     ],
 )  # fmt: skip
@@ -69,8 +69,8 @@ def test_no_command_is_missing_from_the_list_above():
 
     assert names == {
         "doctor", "search", "status", "plan", "lineage", "ingest", "import-csv", "export-csv",
-        "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate", "collection",
-        "serve", "answer",
+        "backfill", "retry", "confirm-deletions", "forget", "sweep", "demo", "up", "migrate",
+        "collection", "serve", "answer",
         "mcp",  # what it prints is a protocol of its own
         "key", "index", "evaluate", "alerts", "schedule", "drift",
     }  # fmt: skip

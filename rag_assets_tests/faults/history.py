@@ -1,4 +1,4 @@
-"""Histories of a source and its index: every change and fault a run may meet, and an oracle."""
+"""Histories of a source and its index: every change and fault a run may meet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, rule
 
 from rag.errors import NotFoundError, TransientError
 from rag.fingerprint import fingerprint
@@ -17,12 +17,13 @@ from rag.ingest import embed, parse, workshop
 from rag.ingest.spool import Spool
 from rag.store import collections, ledger, retention
 from rag.store.database import Connection
+from rag.store.hints import add_hints, hinted_shards
 from rag_assets_tests.faults import points
+from rag_assets_tests.faults.oracle import NAME, Oracle
 from rag_assets_tests.faults.points import DEATHS, PAUSES, PausedRun
 from rag_assets_tests.ingest.harness import Harness
-from rag_assets_tests.world import assert_world_is_sound, held_for, served, spooled
+from rag_assets_tests.world import held_for, served, spooled
 
-NAME = "acme/docs"
 NAMES = st.sampled_from([f"{letter}.txt" for letter in "abcdef"])
 PARAGRAPH = st.sampled_from([
     f"station {n} measures the wind with instrument {n * 37} on the ridge above valley number {n}"
@@ -36,11 +37,10 @@ _CONTENT_NAME = 64  # characters of a content's hash
 TWO_TEXTS = st.lists(TEXTS, min_size=2, max_size=2, unique=True)
 
 
-class World(RuleBasedStateMachine):
+class World(Oracle):
     """A source, runs of it, and every fault a run may meet; `conn` and `database_url` are set by
     whoever explores."""
 
-    conn: Connection
     database_url: str
 
     @initialize()
@@ -60,11 +60,10 @@ class World(RuleBasedStateMachine):
         self.collection = collections.find_collection(self.conn, self.harness.name)
         self.source = self.harness.source
         self.paused: PausedRun | None = None
-        self.written: dict[tuple[str, str], list[int]] = {}
-        self.oldest_allowed: dict[str, int] = {}
-        self.erased: set[str] = set()
-        self.forgotten: set[bytes] = set()
-        self.steady: set[str] = set()
+        self.written, self.oldest_allowed = {}, {}
+        self.erased, self.forgotten, self.steady = set(), set(), set()
+        self.said: list[str] = []  # notifications that nobody heard yet
+        self.heard = set()
         self.is_going_well = True
         self.is_index_touched = False
 
@@ -99,12 +98,14 @@ class World(RuleBasedStateMachine):
     def delete(self, name: str) -> None:
         if name in self.source.objects:
             self.source.delete(name)
+            self._changed(name)
             self.steady.discard(self.source.uri + name)
 
     @rule(old=NAMES, new=NAMES)
     def rename(self, old: str, new: str) -> None:
         if old in self.source.objects and old != new:
             self.source.rename(old, new)
+            self._changed(old)
             self.steady.discard(self.source.uri + old)
             self._note(new)
 
@@ -114,6 +115,34 @@ class World(RuleBasedStateMachine):
         self.written.setdefault((self.source.uri + name, data.decode()), []).append(
             int(etag.removeprefix("etag-"))
         )
+        self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        self.said.append(self.source.uri + name)
+        self.heard.discard(self.source.uri + name)
+
+    # what is heard of it
+
+    @rule(picks=st.lists(st.integers(0, 9), min_size=1, max_size=8), are_settled=st.booleans())
+    def hear(self, picks: list[int], are_settled: bool = True) -> None:
+        """Notifications come late, in any order, some twice; those that were not acknowledged
+        come again."""
+        come = [self.said[n] for n in picks if n < len(self.said)]
+        if come:
+            self.is_index_touched = True
+            add_hints(self.conn, come)
+            self.heard |= set(come) - self.erased
+            self.said = [uri for uri in self.said if not (are_settled and uri in come)]
+
+    @rule()
+    def lose_notifications(self) -> None:
+        self.said.clear()
+
+    @rule()
+    def run_if_told(self) -> None:
+        if hinted_shards(self.conn):
+            self.run()
+            assert hinted_shards(self.conn) == [], "a hint outlives a look at the source"
 
     # runs that end
 
@@ -256,86 +285,7 @@ class World(RuleBasedStateMachine):
         self.is_index_touched = True
         retention.sweep(self.conn, 0.0)
 
-    # what must hold
-
-    @invariant()
-    def is_sound(self) -> None:
-        if not getattr(self, "is_index_touched", False):
-            return
-        self.is_going_well = self.is_index_touched = False
-        assert_world_is_sound(self.conn)
-        self._check_steady()
-        self._check_newest_wins()
-        self._check_forgotten()
-        self.is_going_well = True
-
-    def _check_steady(self) -> None:
-        """What was served, and is in the source all the time, stays served."""
-        found = served(self.conn, NAME).keys()
-        # one whose newest version failed is lost when a new configuration goes live
-        lost = self.steady - self._excused() - found
-        assert not lost, f"{lost} left search, though they are there"
-        self.steady = found & self._wanted().keys()
-
-    def _check_newest_wins(self) -> None:
-        """What a name serves never goes back to what was written under it before."""
-        for uri, text in served(self.conn, NAME).items():
-            assert uri not in self.erased, f"{uri} was erased and is back"
-            at_least = self.oldest_allowed.get(uri, 0)
-            ticks = [tick for tick in self.written.get((uri, text), []) if tick >= at_least]
-            assert ticks, f"{uri} serves a text that is older than what it served before"
-            self.oldest_allowed[uri] = min(ticks)
-
-    def _check_forgotten(self) -> None:
-        """No trace of erased text, unless a document has the same text."""
-        hashes = list(self.forgotten)
-        self.forgotten -= self._contents(
-            "select content_hash from document_version where content_hash = any(%s)", hashes
-        )
-        assert not self.forgotten & self._contents(
-            "select content_hash from parsed where content_hash = any(%s)", hashes
-        ), "erased text is in the store"
-        rows = self.conn.execute(
-            "select from embedding where not exists ("
-            " select from chunk where chunk.embedded_hash = embedding.embedded_hash)"
-        ).fetchall()
-        assert rows == [] or not self.erased, "vectors of erased text are in the store"
-
-    def _contents(self, sql: str, parameter: object) -> set[bytes]:
-        rows = self.conn.execute(sql.encode(), [parameter])
-        return {bytes(row["content_hash"]) for row in rows}
-
-    def _check_caught_up(self) -> None:
-        """After a run nobody disturbed the index is what the source holds, less what has a named
-        reason to wait: a letter, another worker's claim, the breaker."""
-        found, wanted, excused = served(self.conn, NAME), self._wanted(), self._excused()
-        if self._is_building():
-            excused |= wanted.keys()  # what is new is served when the new configuration is
-        for uri, text in wanted.items():
-            if uri not in excused and not text.startswith("BROKEN"):
-                assert found.get(uri) == text, uri
-        (row,) = self.conn.execute("select breaker_since is null as is_open from source").fetchall()
-        assert not row["is_open"] or found.keys() <= wanted.keys() | excused
-
-    def _excused(self) -> set[str]:
-        waiting = self.conn.execute(
-            "select document.uri from document where exists (select from dead_letter as l"
-            "  where l.document_id = document.id and l.resolved_at is null)"
-            " or exists (select from lease where lease.version_id = document.version_id"
-            "  and lease.owner is not null)"
-        )
-        return {row["uri"] for row in waiting}
-
-    def _is_building(self) -> bool:
-        rows = self.conn.execute("select from generation where state = 'building'").fetchall()
-        return bool(rows)
-
-    def _wanted(self) -> dict[str, str]:
-        texts = {
-            self.source.uri + name: data.decode()
-            for name, (data, _, _) in self.source.objects.items()
-        }
-        return {uri: text for uri, text in texts.items() if uri not in self.erased}
+    # the end
 
     def settle(self) -> None:
         """When the faults end, two runs bring the index to exactly what the source holds."""
@@ -348,6 +298,11 @@ class World(RuleBasedStateMachine):
         self.harness.run()
         self.is_index_touched = True
         self.is_sound()
+        assert not self._is_building("id < (select live_generation_id from collection)"), (
+            "a generation that another one overtook is kept"
+        )
+        assert self._is_live(self.harness), "the configuration in force never came to serve"
+        retention.sweep(self.conn, 0.0)
         assert not self._is_building(), "an abandoned generation is kept for ever"
         found, wanted = served(self.conn, NAME), self._wanted()
         assert found.keys() <= wanted.keys()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from rag.ingest.pipeline import bring_up_to_date
 from rag.ingest.spool import Spool
 from rag.ingest.workshop import Workshop
-from rag.model import CollectionName, Shard
+from rag.model import CollectionName, Shard, SourceOptions
+from rag.ports import Source
 from rag.search import SearchResult, search
 from rag.settings import Settings
+from rag.sources.selection import Selection, selected_rows
 from rag.store import collections
 from rag.store.database import Connection
 from rag_assets_tests.fakes import FakeParser, FakeTokenizer
@@ -54,12 +56,16 @@ class Harness:
             database_url=self.database_url,
             settings=Settings(**settings),
             spool=Spool(self.folder / "spool"),
-            open_source=lambda uri: self.others.get(uri, self.source),
+            open_source=self.open_source,
             parser=self.parser,
             tokenizer=FakeTokenizer(),
             embedder=self.embedder,
             run_id=f"run-{self.runs}",
         )
+
+    def open_source(self, uri: str, **options: Unpack[SourceOptions]) -> Source:
+        """One of the fake sources, less what is not chosen."""
+        return selected_rows(self.others.get(uri, self.source), Selection.of(**options))
 
     def run(self, index: int = 0) -> dict[str, dict[str, int]]:
         """Bring one shard up to date, by default the first; returns each stage's counts."""

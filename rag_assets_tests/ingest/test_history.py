@@ -19,7 +19,7 @@ from rag_assets_tests.faults.profile import NIGHTLY
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES, STEPS = (2_000, 100) if NIGHTLY else (25, 15)
+EXAMPLES, STEPS = (2_000, 100) if NIGHTLY else (50, 15)
 # what the machine may need to find a missing rule without being shown the way
 EXAMPLES_TO_FIND = 400
 
@@ -177,6 +177,17 @@ def left_one_configuration_for_another(world: World) -> None:
     world.run()
 
 
+def ended_late_under_an_older_configuration(world: World) -> None:
+    """A worker goes on with the parser it was started with, when another one's work is served."""
+    world.put("a.txt", MONDAY)
+    world.run()
+    world.begin_run("before embedding")
+    world.put("b.txt", TUESDAY)
+    world.change_configuration("parser")
+    world.run()
+    world.finish_run()
+
+
 def renamed_before_another_parser(world: World) -> None:
     """A document is renamed, then parsed anew when its bytes are only in the source."""
     world.put("a.txt", MONDAY)
@@ -188,12 +199,36 @@ def renamed_before_another_parser(world: World) -> None:
     world.run()
 
 
+def told_during_a_look(world: World) -> None:
+    """A notification comes when a worker has listed and not yet settled what it saw."""
+    world.put("a.txt", MONDAY)
+    world.run()
+    world.begin_run("after list")
+    world.put("b.txt", TUESDAY)
+    world.hear([0, 1])
+    world.finish_run()
+    world.run_if_told()
+
+
+def told_twice_and_late(world: World) -> None:
+    """Notifications of a deletion and of what came before arrive after the return, twice."""
+    world.put("a.txt", MONDAY)
+    world.delete("a.txt")
+    world.put("a.txt", TUESDAY)
+    world.hear([1, 0, 1], are_settled=False)
+    world.run_and_die("after list")
+    world.run_if_told()
+    world.hear([2, 0])
+    world.run_if_told()
+
+
 HISTORIES: list[Callable[[World], None]] = [
     overtaken_by_an_overwrite, overtaken_by_a_creation, overtaken_by_a_return,
     died_while_replacing, died_before_the_vectors, saw_half, lost_everything, deleted_one,
     erased_in_a_worker_s_hands, erased_before_its_parse, erased_before_its_vectors,
     renamed_onto_a_failure, renamed_while_failing, left_one_configuration_for_another,
-    renamed_before_another_parser,
+    ended_late_under_an_older_configuration, renamed_before_another_parser, told_during_a_look,
+    told_twice_and_late,
 ]  # fmt: skip
 
 
@@ -244,11 +279,10 @@ def marked_before_embedded(patch: Patch) -> None:
     rewrite(patch, "content", "mark_embedded", "and chunk_set.chunk_count =", "or 0 =")
     insert = content.insert_embeddings
 
-    def mark_first(conn, build, hashes, vectors):  # type: ignore[no-untyped-def]
+    def mark_first(conn, build, sets, hashes, vectors):  # type: ignore[no-untyped-def]
         rows = content.select(conn, "sets_to_embed", build, fingerprint="")
-        sets = [row["chunk_set_id"] for row in rows]
-        content.mark_embedded(conn, build, sets)
-        return insert(conn, build, hashes, vectors)
+        content.mark_embedded(conn, build, [row["chunk_set_id"] for row in rows])
+        return insert(conn, build, sets, hashes, vectors)
 
     patch.setattr(content, "insert_embeddings", mark_first)
 
@@ -285,9 +319,19 @@ def abandoned_generations_stay(patch: Patch) -> None:
     rewrite(patch, "index", "retire_live", "state = 'building'", "false")
 
 
+def late_generations_stay(patch: Patch) -> None:
+    """Only what another generation overtakes is retired."""
+    rewrite(patch, "retention", "retire_abandoned", "generation.state = 'building'", "false")
+
+
 def fetched_as_first_seen(patch: Patch) -> None:
     """Content is fetched again from the object that its version was first seen in."""
     rewrite(patch, "content", "unparsed", "document.etag", "document_version.etag")
+
+
+def hints_cleared_by_an_older_look(patch: Patch) -> None:
+    """A look that is over takes all hints with it."""
+    rewrite(patch, "hints", "clear", " and received_at <= %(listed_at)s")
 
 
 MUTANTS: list[tuple[Callable[[Patch], None], Callable[[World], None]]] = [
@@ -305,7 +349,9 @@ MUTANTS: list[tuple[Callable[[Patch], None], Callable[[World], None]]] = [
     (placeholders_stay, renamed_onto_a_failure),
     (any_content_is_a_rename, renamed_while_failing),
     (abandoned_generations_stay, left_one_configuration_for_another),
+    (late_generations_stay, ended_late_under_an_older_configuration),
     (fetched_as_first_seen, renamed_before_another_parser),
+    (hints_cleared_by_an_older_look, told_during_a_look),
 ]
 # those that the machine finds by itself in seconds
 FOUND_ALONE = [no_compare_and_set, no_transaction, no_completeness, no_breaker]

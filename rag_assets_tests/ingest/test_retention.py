@@ -48,6 +48,29 @@ def test_unused_content_is_swept_after_the_retention(harness: Harness) -> None:
     assert harness.run()["embeddings"]["embedded"] == 1
 
 
+@pytest.mark.parametrize("is_gated", [True, False])
+def test_a_candidate_that_rests_is_given_up_unless_a_gate_holds_it(
+    harness: Harness, is_gated: bool
+) -> None:
+    harness.source.put("a.txt", b"some text")
+    harness.run()
+    live = harness.conn.execute("select id from generation").fetchone()
+    harness.conn.execute("update collection set is_gated = %s", [is_gated])
+    harness.conn.execute(
+        "insert into generation (collection_id, parser_id, chunker_id, model_id, state)"
+        " select collection_id, parser_id, chunker_id, parser_id, 'building' from generation"
+    )
+
+    retention.sweep(harness.conn, DAY)
+    states = harness.conn.execute("select id, state from generation order by id").fetchall()
+    assert [row["state"] for row in states] == ["live", "building"]  # it is young
+
+    retention.sweep(harness.conn, 0.0)
+    states = harness.conn.execute("select id, state from generation order by id").fetchall()
+    assert [row["state"] for row in states] == ["live", "building" if is_gated else "retired"]
+    assert live is not None and states[0]["id"] == live["id"]
+
+
 def let_days_pass(harness: Harness, days: int) -> None:
     """Everything that happened so far happened so many days earlier."""
     for table, column in (

@@ -52,6 +52,20 @@ def test_only_chosen_objects_become_documents(harness: Harness, folder: Path) ->
     assert register(harness)["new"] == 20
 
 
+def test_an_access_list_larger_than_its_source_takes_still_guards_its_document(
+    harness: Harness, folder: Path
+) -> None:
+    (folder / "board.md").write_text("x")
+    (folder / "board.md.acl.json").write_text('{"principals": ["board"]}' + " " * 50)
+    choose(harness, uri_of(folder) + "/", includes=["*.md"], max_bytes=50)
+
+    counts = register(harness)
+
+    assert (counts["new"], counts["access_lists"]) == (1, 1)
+    row = harness.conn.execute("select principals from document").fetchone()
+    assert row == {"principals": ["board"]}
+
+
 def test_a_new_exclude_deletes_through_the_breaker(harness: Harness, folder: Path) -> None:
     uri = uri_of(folder) + "/"
     choose(harness, uri)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Unpack
 from urllib.parse import unquote
 
 import pytest
 
 from rag.errors import TransientError
-from rag.model import SourceObject
+from rag.model import SourceObject, SourceOptions
 from rag.ports import Source
 
 ODD_NAMES = (
@@ -35,7 +35,7 @@ class Place(Protocol):
     odd_names: tuple[str, ...]
     sample: bytes  # what an object may consist of
 
-    def source(self, *, includes: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Source:
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
         """The source over this place."""
         ...
 
@@ -49,6 +49,10 @@ class Place(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove an object."""
+        ...
+
+    def age(self, name: str) -> None:
+        """Let the object be last modified in the year 2000."""
         ...
 
     def failing_halfway(self) -> AbstractContextManager[None]:
@@ -216,6 +220,40 @@ class SelectiveSourceConformance(SourceConformance):
         for name in ("a.pdf", "B.PDF", "c.txt", "tmp/d.pdf", "x/tmp/e.pdf"):
             place.put(name, b"text")
         assert names_of(place.source(includes=includes, excludes=excludes)) == taken
+
+
+class BoundedSourceConformance:
+    """The behaviours of sources whose objects have times."""
+
+    def test_what_is_older_than_the_bound_is_not_taken(self, place: Place) -> None:
+        for name in ("old.txt", "new.txt"):
+            place.put(name, b"text")
+        place.age("old.txt")
+
+        assert names_of(place.source(since="2020-01-01")) == {"new.txt"}
+        assert names_of(place.source(since="1999-12-31")) == {"old.txt", "new.txt"}
+        assert names_of(place.source()) == {"old.txt", "new.txt"}
+
+    def test_an_overwrite_is_taken(self, place: Place) -> None:
+        place.put("a.txt", b"text")
+        place.age("a.txt")
+        assert names_of(place.source(since="2020-01-01")) == set()
+
+        place.put("a.txt", b"more text")
+
+        assert names_of(place.source(since="2020-01-01")) == {"a.txt"}
+
+    def test_an_access_list_goes_with_its_document_however_old_or_large(self, place: Place) -> None:
+        lists = {f"{name}.txt.acl.json" for name in ("a", "b")}
+        for name in ("a.txt", "b.txt", *lists):
+            place.put(name, b"text" if name == "a.txt" else b"long text")
+        for name in lists:
+            place.age(name)
+
+        assert names_of(place.source(since="2020-01-01", max_bytes=4)) == {"a.txt", *lists}
+        assert names_of(place.source(since="2020-01-01", excludes=("b.*",))) == {
+            "a.txt", "a.txt.acl.json",
+        }  # fmt: skip
 
 
 def _fetched(source: Source, obj: SourceObject, target: Path) -> bytes | str:

@@ -6,16 +6,20 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from rag.model import SourceOptions
 from rag.ports import Source
 from rag.sources.folder import FolderSource, uri_of
 from rag.sources.s3 import S3Client, S3Source
+from rag.sources.selection import Selection, selected_rows
 from rag_assets_tests.fakes_source import FakeSource
 from rag_assets_tests.sources.conformance import ODD_NAMES
 
 ANY_BYTES = bytes(range(256))
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class FakePlace:
@@ -27,8 +31,8 @@ class FakePlace:
     def __init__(self) -> None:
         self._source = FakeSource()
 
-    def source(self, *, includes: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Source:
-        return self._source
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
+        return selected_rows(self._source, Selection.of(**options))
 
     def put(self, name: str, data: bytes) -> None:
         self._source.put(name, data)
@@ -38,6 +42,9 @@ class FakePlace:
 
     def delete(self, name: str) -> None:
         self._source.delete(name)
+
+    def age(self, name: str) -> None:
+        self._source.put(name, self._source.objects[name][0], at=LONG_AGO)
 
     @contextmanager
     def failing_halfway(self) -> Iterator[None]:
@@ -59,8 +66,8 @@ class FolderPlace:
         self.root = root / "docs"
         self.root.mkdir()
 
-    def source(self, *, includes: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Source:
-        return FolderSource(uri_of(self.root) + "/", includes=includes, excludes=excludes)
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
+        return FolderSource(uri_of(self.root) + "/", Selection.of(**options))
 
     def put(self, name: str, data: bytes) -> None:
         path = self.root / name
@@ -73,6 +80,9 @@ class FolderPlace:
 
     def delete(self, name: str) -> None:
         (self.root / name).unlink()
+
+    def age(self, name: str) -> None:
+        os.utime(self.root / name, times=(LONG_AGO.timestamp(),) * 2)
 
     @contextmanager
     def failing_halfway(self) -> Iterator[None]:
@@ -112,9 +122,8 @@ class BucketPlace:
             )
         return cls(client, bucket)
 
-    def source(self, *, includes: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Source:
-        uri = f"s3://{self.bucket}/docs/"
-        return S3Source(uri, self.client, includes=includes, excludes=excludes)
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
+        return S3Source(f"s3://{self.bucket}/docs/", self.client, Selection.of(**options))
 
     def put(self, name: str, data: bytes) -> None:
         self.client.put_object(Bucket=self.bucket, Key=f"docs/{name}", Body=data)
@@ -124,6 +133,19 @@ class BucketPlace:
 
     def delete(self, name: str) -> None:
         self.client.delete_object(Bucket=self.bucket, Key=f"docs/{name}")
+
+    def age(self, name: str) -> None:
+        """As far as listings say: no store lets its times be set."""
+        key = f"docs/{name}"
+        etag = self.client.head_object(Bucket=self.bucket, Key=key)["ETag"]
+
+        def age(parsed: dict[str, Any], **_: object) -> None:
+            for entry in (*parsed.get("Contents", ()), *parsed.get("Versions", ())):
+                if parsed["Name"] == self.bucket and (entry["Key"], entry["ETag"]) == (key, etag):
+                    entry["LastModified"] = LONG_AGO
+
+        for call in ("ListObjectsV2", "ListObjectVersions"):
+            self.client.meta.events.register(f"after-call.s3.{call}", age)
 
     @contextmanager
     def failing_halfway(self) -> Iterator[None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
 from rag.errors import ConfigurationError, RagError, TransientError
-from rag.model import SourceObject
+from rag.model import SourceObject, SourceOptions
+from rag.ports import Source
 from rag.settings import Settings
 from rag.sources.csv_file import CsvSource, uri_of_csv
 from rag.sources.open import normalise_uri, open_source
@@ -35,8 +37,8 @@ class CsvPlace:
         self.rows: dict[str, str] = {}
         self._write()
 
-    def source(self, *, includes: Sequence[str] = (), excludes: Sequence[str] = ()) -> object:
-        return open_source(uri_of_csv(self.path), Settings(), includes=includes, excludes=excludes)
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
+        return open_source(uri_of_csv(self.path), Settings(), **options)
 
     def put(self, name: str, data: bytes) -> None:
         self.rows[name] = data.decode()
@@ -75,6 +77,10 @@ class TestCsvSource(SelectiveSourceConformance):
         place.put("sub/b.txt", b"")
         obj = only(place.source())
         assert (obj.size_bytes, bool(obj.etag), obj.modified_at.tzinfo is None) == (5, True, False)
+
+    def test_rows_have_no_times_and_are_taken_whatever_the_bound(self, place: CsvPlace) -> None:
+        place.put("a.txt", b"12345")
+        assert names_of(place.source(since="2020-01-01")) == {"a.txt"}
 
     def test_an_empty_object_is_fetched(self, place: CsvPlace, tmp_path: Path) -> None:  # type: ignore[override]
         place.put("empty.txt", b" \n ")

@@ -209,7 +209,7 @@ def test_larger_objects_than_wanted_are_left_out(s3_connection: S3Client) -> Non
     place = BucketPlace.create(s3_connection)
     place.put("small.txt", b"12")
     place.put("large.txt", b"123")
-    source = S3Source(f"s3://{place.bucket}/docs/", place.client, max_bytes=2)
+    source = place.source(max_bytes=2)
     assert names_of(source) == {"small.txt"}
 
 

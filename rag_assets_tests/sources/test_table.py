@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Unpack
 
 import psycopg
 import pytest
 
 from rag.errors import ConfigurationError, UnavailableError
+from rag.model import SourceOptions
 from rag.ports import Source
 from rag.settings import Settings
 from rag.sources.open import normalise_uri, open_source
+from rag.sources.selection import Selection, selected_rows
 from rag.sources.table import TableSource
-from rag_assets_tests.sources.conformance import ODD_NAMES, SourceConformance, names_of, only
+from rag_assets_tests.sources.conformance import (
+    ODD_NAMES,
+    BoundedSourceConformance,
+    SourceConformance,
+    names_of,
+    only,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +45,8 @@ class TablePlace:
             "create table article (name text, title text, body text, updated_at timestamptz)"
         )
 
-    def source(self, *, includes: tuple[str, ...] = (), excludes: tuple[str, ...] = ()) -> Source:
-        return TableSource(PLAIN, self.url)
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
+        return selected_rows(TableSource(PLAIN, self.url), Selection.of(**options))
 
     def put(
         self, name: str, data: bytes, *, title: str = "", updated_at: datetime | None = None
@@ -92,6 +101,35 @@ def place(empty_database: str) -> Iterator[TablePlace]:
 
 class TestTableSource(SourceConformance):
     """The suite; `place` is the fixture above."""
+
+    def test_rows_without_times_are_taken_whatever_the_bound(self, place: TablePlace) -> None:
+        place.put("a", b"text")
+        place.put("b", b"text", updated_at=datetime(2000, 1, 1, tzinfo=UTC))
+        assert names_of(place.source(since="2020-01-01")) == {"a", "b"}
+        timed = selected_rows(TableSource(FULL, place.url), Selection.of(since="2020-01-01"))
+        assert names_of(timed) == {"a"}
+
+
+class TimedTablePlace(TablePlace):
+    """A table that keeps the times of its rows."""
+
+    def source(self, **options: Unpack[SourceOptions]) -> Source:
+        return selected_rows(TableSource(FULL, self.url), Selection.of(**options))
+
+    def put(self, name: str, data: bytes) -> None:  # type: ignore[override]
+        super().put(name, data, updated_at=datetime.now(UTC))
+
+    def age(self, name: str) -> None:
+        self.conn.execute("update article set updated_at = '2000-01-01' where name = %s", [name])
+
+
+class TestTableSourceWithTimes(BoundedSourceConformance):
+    """The bound, where the address names a column of times."""
+
+    @pytest.fixture
+    def place(self, empty_database: str) -> Iterator[TimedTablePlace]:
+        with psycopg.connect(empty_database, autocommit=True) as conn:
+            yield TimedTablePlace(empty_database, conn)
 
 
 def test_a_row_is_read_as_markdown_with_its_title(place: TablePlace, tmp_path: Path) -> None:

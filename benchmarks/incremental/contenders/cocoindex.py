@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -98,6 +98,11 @@ def load(job: Job) -> None:
 
 
 def update(job: Job) -> None:
+    run(job, main)
+
+
+def run(job: Job, main: Callable[[], Awaitable[None]], *, is_live: bool = False) -> None:
+    """The app over the job's folder; a live one does not end."""
     if not job.is_real:
         _EMBEDDERS[job.model] = Embedder(job.model, Path(job.counter))
 
@@ -110,7 +115,7 @@ def update(job: Job) -> None:
             builder.provide(DATABASE, pool)
             yield
 
-    coco.App(coco.AppConfig(name="passages"), main).update_blocking()
+    coco.App(coco.AppConfig(name="passages"), main).update_blocking(live=is_live)
 
 
 if __name__ == "__main__":

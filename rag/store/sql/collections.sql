@@ -28,6 +28,10 @@ select
     coalesce(
         (select array_agg(source.uri order by source.uri) from source
          where source.collection_id = collection.id), '{}') as sources,
+    coalesce(
+        (select jsonb_object_agg(source.uri, source.options -> 'since') from source
+         where source.collection_id = collection.id and source.options ? 'since'),
+        '{}') as bounds,
     (select count(*) from document
      where document.collection_id = collection.id and deleted_at is null) as documents,
     (select coalesce(sum(chunk_count), 0)::bigint from publication
@@ -41,6 +45,13 @@ insert into source (collection_id, uri, options)
 values (%(collection_id)s, %(uri)s, %(options)s)
 on conflict (collection_id, uri) do update set options = excluded.options
     where excluded.options <> '{}'
+
+-- name: move_bounds_back
+-- Let bounded sources of a collection, all or one, reach back to a day; none comes nearer.
+update source set options = options || jsonb_build_object('since', %(since)s::text)
+where collection_id = %(collection_id)s and (%(uri)s::text is null or uri = %(uri)s)
+    and (options ->> 'since')::date > %(since)s::date
+returning uri
 
 -- name: list_sources
 -- The sources of one collection.

@@ -253,14 +253,14 @@ where cut_document.collection_id = %(collection_id)s and cut_document.shard = %(
 order by 1
 
 -- name: texts_to_embed
--- The texts of these chunk sets without a vector, each once.
+-- The texts of these chunk sets without a vector, each once. The look for a vector stays one by its
+-- whole key: of a new model the planner knows no rows, and would read all there are by now each time.
 select distinct on (chunk.embedded_hash) chunk.embedded_hash, chunk.context || chunk.text as text
 from chunk
 where chunk.chunk_set_id = any(%(sets)s)
-    and not exists (
-        select from embedding
+    and (select true from embedding
         where embedding.namespace_id = %(namespace_id)s and embedding.model_id = %(model_id)s
-            and embedding.embedded_hash = chunk.embedded_hash)
+            and embedding.embedded_hash = chunk.embedded_hash) is null
 order by chunk.embedded_hash
 
 -- name: mark_embedded
@@ -270,11 +270,12 @@ select chunk_set.id, %(model_id)s
 from chunk_set
 where chunk_set.id = any(%(sets)s)
     and chunk_set.chunk_count = (
-        select count(*) from chunk
-        join embedding on embedding.namespace_id = %(namespace_id)s
-            and embedding.model_id = %(model_id)s
-            and embedding.embedded_hash = chunk.embedded_hash
-        where chunk.chunk_set_id = chunk_set.id)
+        select count((
+            select true from embedding
+            where embedding.namespace_id = %(namespace_id)s
+                and embedding.model_id = %(model_id)s
+                and embedding.embedded_hash = chunk.embedded_hash))
+        from chunk where chunk.chunk_set_id = chunk_set.id)
 on conflict do nothing
 
 -- name: lock_namespace
@@ -282,16 +283,13 @@ on conflict do nothing
 select pg_advisory_xact_lock(-%(namespace_id)s)
 
 -- name: lacking_embeddings
--- Which of these texts a chunk of the namespace holds (erased ones are gone) without a vector.
+-- Which of these texts a chunk of these sets holds (erased ones are gone) without a vector.
 select distinct chunk.embedded_hash
 from chunk
-join chunk_set on chunk_set.id = chunk.chunk_set_id
-join parsed on parsed.id = chunk_set.parsed_id
-where chunk.embedded_hash = any(%(hashes)b::bytea[]) and parsed.namespace_id = %(namespace_id)s
-    and not exists (
-        select from embedding
+where chunk.chunk_set_id = any(%(sets)s) and chunk.embedded_hash = any(%(hashes)b::bytea[])
+    and (select true from embedding
         where embedding.namespace_id = %(namespace_id)s and embedding.model_id = %(model_id)s
-            and embedding.embedded_hash = chunk.embedded_hash)
+            and embedding.embedded_hash = chunk.embedded_hash) is null
 
 -- name: copy_embeddings
 -- Vectors in one binary stream.

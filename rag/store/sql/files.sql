@@ -34,10 +34,10 @@ where upload_job.id = %(job_id)s
 -- that failed, else the last one reached.
 select
     upload_file.filename, upload_file.original_name, upload_file.uri,
-    coalesce(upload_file.error_code, case when progress.state = 'failed' then letter.code end)
-        as code,
-    coalesce(upload_file.error_reason, case when progress.state = 'failed' then letter.reason end)
-        as reason,
+    coalesce(upload_file.error_code, case when progress.state = 'failed'
+        then coalesce(letter.code, %(code)s) end) as code,
+    coalesce(upload_file.error_reason, case when progress.state = 'failed'
+        then coalesce(letter.reason, %(reason)s) end) as reason,
     progress.state, progress.stage
 from upload_file
 join upload_job on upload_job.id = upload_file.job_id
@@ -78,6 +78,9 @@ cross join lateral (
             when version.is_ours and status.published_version_id = document.version_id
                 then case when status.state = 'partial' then 'partial' else 'completed' end
             when version.was_ours and not version.is_ours then 'replaced'
+            when upload_file.stored_at is null and version.is_ours is not true
+                and upload_job.created_at < now() - make_interval(secs => %(longest_put_s)s)
+                then 'failed'
             else 'processing'
         end as state,
         case
@@ -93,6 +96,18 @@ cross join lateral (
 ) as progress
 where upload_file.job_id = %(job_id)s
 order by upload_file.position
+
+-- name: lock_uploads
+-- Uploads to one collection begin one after the other; ingest goes on.
+select from collection where id = %(collection_id)s for no key update
+
+-- name: on_the_way
+-- Which of these addresses an upload is being stored to.
+select upload_file.uri
+from upload_file join upload_job on upload_job.id = upload_file.job_id
+where upload_job.collection_id = %(collection_id)s and upload_file.uri = any(%(uris)s)
+    and upload_file.stored_at is null and upload_file.error_code is null
+    and upload_job.created_at >= now() - make_interval(secs => %(longest_put_s)s)
 
 -- name: content_at
 -- The content that each address of a collection holds: the newest version's, else the last upload's

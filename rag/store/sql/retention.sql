@@ -1,3 +1,15 @@
+-- name: retire_abandoned
+-- Generations that nothing was published to for so long, where a complete one would have gone live by
+-- itself: what a worker left that was started under an older configuration and ended late.
+update generation set state = 'retired', retired_at = now()
+from collection
+where collection.id = generation.collection_id and not collection.is_gated
+    and generation.state = 'building'
+    and greatest(generation.created_at, (
+        select max(published_at) from publication
+        where publication.generation_id = generation.id
+    )) < now() - make_interval(secs => %(retention_s)s)
+
 -- name: drop_retired_generations
 -- Generations retired longer than the retention, less each collection's last one (roll-back).
 delete from generation
