@@ -101,9 +101,9 @@ FIGURES = (
     ),
     Figure(
         "search in 100,000 chunks, end to end, p50", 15.0, "15 ms", readings.search_p50, True,
-        short="In turn on two cores: 5 ms to encode, 8 ms of Postgres (nearest vectors, postings "
-        "not yet remembered, texts), 7 ms of Python, HTTP and waking each other. Reading a "
-        "question's words while it is encoded gained nothing. Next: fewer changes of process.",
+        short="In turn on two cores: 4 to 5 ms to encode, 6 to 8 ms of Postgres (nearest vectors, "
+        "then texts), 4 to 6 ms of Python, HTTP and waking each other; the same machine is a "
+        "quarter slower on another day. Next: fewer changes of process.",
     ),
     Figure(
         "search in 100,000 chunks, end to end, p95", 40.0, "40 ms", readings.search_p95, True,

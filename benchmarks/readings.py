@@ -293,11 +293,18 @@ def _search(percentile: str) -> Reading | None:
     floor = http["encode_ms"] + found["parts_ms"][_NEAREST]["p50"]
     return Reading(
         value,
-        f"{value:.1f} ms in {found['chunks']:,} chunks; at "
-        f"{http['open_loop']['rate']:.0f}/s {http['open_loop'][percentile]:.1f} ms",
+        f"{value:.1f} ms in {found['chunks']:,} chunks; "
+        f"{_first_met(http, percentile)}at {http['open_loop']['rate']:.0f}/s "
+        f"{http['open_loop'][percentile]:.1f} ms",
         peers_page.others(others, percentile) if others else "-",
         f"{value / floor:.1f}x encoding and one index search",
     )
+
+
+def _first_met(http: dict[str, Any], percentile: str) -> str:
+    """What a question of words that were never met takes, where that was measured."""
+    found = http.get("words_first_met")
+    return f"of words never met before {found[percentile]:.1f} ms; " if found else ""
 
 
 _NEAREST = "vectors: the nearest 50, and those of the words"

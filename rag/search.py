@@ -235,10 +235,11 @@ def _ranked(
     passages of one document leaves too few."""
     depth = max(MIN_DEPTH, 5 * limit)
     for _ in range(_ROUNDS):
-        by_words = [] if request.mode == "dense" else seen.bm25.best(depth)
-        places = [item.place for item in by_words]
         by_vector = 0 if request.mode == "bm25" else depth
-        found = lookup.findable(conn, scope, seen, request.vector, by_vector, places)
+        begun = lookup.walk(conn, scope, seen, request.vector, by_vector)
+        # ranked by words while the server walks through the vectors
+        by_words = [] if request.mode == "dense" else seen.bm25.best(depth)
+        found = lookup.findable(conn, begun, [item.place for item in by_words])
         if found.outline != seen.outline:
             return found, []
         fused, is_all = _fused(seen, request, found.near, by_words, depth)

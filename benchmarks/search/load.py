@@ -31,8 +31,9 @@ _IDLE_S = 3.0  # uvicorn keeps a connection for 5
 def measure(
     url: str, home: Path, collection: str, questions: list[str], rate: float, seconds: float
 ) -> dict[str, Any]:
-    """Latency percentiles and throughput of POST /query, by a service that was asked before: the
-    first half of the questions; the second half is measured."""
+    """Latency percentiles and throughput of POST /query. The first half of the questions warms the
+    service. The second half is asked twice, each time under another number: first with words that
+    the service meets for the first time, then with words that it remembers."""
     half = len(questions) // 2
     # a number makes each question new, so that no vector is remembered
     fresh = (f"{question} {n}" for n, question in enumerate(itertools.cycle(questions[half:])))
@@ -40,6 +41,7 @@ def measure(
         caller = Caller(port, collection)
         for question in questions[:half]:
             caller.ask(question)
+        first = [caller.ask(question) for question in itertools.islice(fresh, half)]
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("truncate query_log cascade")
         spent = cpu_ms(pid), cpu_ms(*_backends(url))
@@ -57,6 +59,7 @@ def measure(
         waited, failed = _open_loop(port, collection, fresh, rate, seconds)
         throughput = closed_loop(port, collection, fresh, callers=4, seconds=10)
     return {
+        "words_first_met": percentiles(first),
         "one_at_a_time": percentiles(alone),
         "open_loop": {**percentiles(waited), "rate": rate, "failed": failed},
         "throughput": throughput,

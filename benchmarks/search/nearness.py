@@ -40,7 +40,7 @@ def _recall(conn: Connection, name: CollectionName, asked: Asked, filters: Filte
             seen = lookup.view(conn, name, None, filters, None)
             assert seen is not None
             found = lookup.nearest(conn, seen, vector, 50).best[:10]
-            exact = lookup._near(lookup._executed(conn, seen, vector, 10, (), is_exact=True)).best
+            exact = lookup._near(lookup._compared(conn, seen, vector, 10, is_exact=True), ()).best
         assert len(found) == len(exact)
         shares.append(len({one.place for one in found} & {one.place for one in exact}) / len(exact))
     return float(np.mean(shares))
@@ -58,10 +58,11 @@ def parts(conn: Connection, name: CollectionName, asked: Asked) -> dict[str, dic
             outline = memory.outline(name) or outline_of(conn, name, memory)
             scope = Scope(name, NO_FILTERS, ())
             seen = lookup.view_of(conn, scope, outline, question, memory)
+            scores = seen.bm25
             viewed = time.perf_counter()
-            words = [one.place for one in seen.bm25.best(50)]
+            words = [one.place for one in scores.best(50)]
             ranked = time.perf_counter()
-            lookup.findable(conn, scope, seen, vector, 50, words)
+            lookup.findable(conn, lookup.walk(conn, scope, seen, vector, 50), words)
             near = time.perf_counter()
         begun = time.perf_counter()
         with lookup.reading(conn):

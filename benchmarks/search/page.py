@@ -15,9 +15,11 @@ def page(sizes: Sequence[Figures]) -> str:
         "# Search, by the number of chunks",
         "",
         "`python -m benchmarks.search`; milliseconds unless said otherwise. POST /query, hybrid, "
-        "k = 10, each question new to the service.",
+        "k = 10. Each question is new to the service; its words were met before, but for the first "
+        "rows.",
         "",
         *_table("chunks", heads, [
+            *_percentiles("words never met before, one at a time", sizes, "words_first_met"),
             *_percentiles("one at a time", sizes, "one_at_a_time"),
             *_percentiles("open loop", sizes, "open_loop"),
             ("open loop: questions a second, failed", [
@@ -68,9 +70,11 @@ def page(sizes: Sequence[Figures]) -> str:
 
 def _percentiles(title: str, sizes: Sequence[Figures], loop: str) -> list[tuple[str, list[str]]]:
     return [
-        (f"{title}, p{p}", [f"{row['http'][loop][f'p{p}']:.1f}" for row in sizes])
+        (f"{title}, p{p}", [
+            f"{row['http'][loop][f'p{p}']:.1f}" if loop in row["http"] else "-" for row in sizes
+        ])
         for p in (50, 95, 99)
-    ]
+    ]  # fmt: skip
 
 
 def _whole(row: Figures) -> float:

@@ -4,10 +4,11 @@ that what was remembered still holds."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import LiteralString, TypeAlias
 
 import numpy as np
@@ -17,19 +18,20 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from rag.model import CollectionName
-from rag.ranking import Bm25, Gains, Place, Scored, Spans
+from rag.ranking import Bm25, Place, Scored, Spans
 from rag.store.database import Connection, Row
 from rag.store.filters import NO_FILTERS, Filters
 from rag.store.memory import Memory, Outline
 from rag.store.queries import statements
-from rag.words import is_inflected, words_of
+from rag.store.question_words import Words, words_in
+from rag.words import words_of
 
 Cursor: TypeAlias = psycopg.Cursor[Row]
 
 # of the rows that filters let through, so many are compared one by one rather than by the index
 _EXACT_ROWS = 20_000
 # how many rows an index scan keeps in view: more is nearer to exact and slower
-_BREADTH = 160
+_BREADTH = 120
 _LONGEST_QUERY = 300  # words
 _UNDER_WAY = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _AMONG: LiteralString = "and search_row.document_id = any(%(documents)s::bigint[])"
@@ -71,13 +73,19 @@ class Scope:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what is worked out of it is kept with it
 class View:
-    """One collection's index as a search sees it: what its words find is at hand."""
+    """One collection's index as a search sees it: all that its words need is at hand."""
 
     outline: Outline
-    bm25: Bm25
+    words: Words
     permitted: Permitted | None
+
+    @cached_property
+    def bm25(self) -> Bm25:
+        """The scores by words, worked out when they are first asked for."""
+        slots = None if self.permitted is None else self.permitted.slots
+        return Bm25(self.outline.layout, self.words.all_gains(), slots)
 
     @property
     def generation_id(self) -> int | None:
@@ -151,12 +159,11 @@ def view_of(
     """What a search of an index of that outline needs before ranking. Nothing is read of words that
     the memory holds; filters and access lists are always read."""
     words = set(words_of(query)[:_LONGEST_QUERY]) if query else set()
-    gains = _gains(conn, found, words, memory) if words else ()
+    known = words_in(conn, found, words, memory) if words else Words(found.layout)
     allowed = None
     if scope.is_filtered or (scope.principals is not None and found.has_access_lists):
         allowed = _permitted(conn, scope)
-    bm25 = Bm25(found.layout, gains, None if allowed is None else allowed.slots)
-    return View(found, bm25, allowed)
+    return View(found, known, allowed)
 
 
 def _permitted(conn: Connection, scope: Scope) -> Permitted:
@@ -171,65 +178,6 @@ def _permitted(conn: Connection, scope: Scope) -> Permitted:
             for row in rows
         },
     )
-
-
-def _gains(conn: Connection, found: Outline, words: set[str], memory: Memory) -> Iterable[Gains]:
-    """What words add to the scores of rows: what is remembered, and what is worked out now."""
-    lexemes = sorted(set(_lexemes(conn, found.language, words, memory).values()) - {""})
-    gains = memory.gains(found.layout, lexemes)
-    new = [lexeme for lexeme in lexemes if lexeme not in gains]
-    if new:
-        parts, is_whole = _postings(conn, found, new, memory)
-        made = {lexeme: found.layout.gains(parts[lexeme]) for lexeme in new}
-        if is_whole:
-            memory.keep_gains(found.layout, made)
-        gains |= made
-    return [gains[lexeme] for lexeme in lexemes]  # in one order: sums round alike every time
-
-
-def _postings(
-    conn: Connection, found: Outline, lexemes: Sequence[str], memory: Memory
-) -> tuple[dict[str, list[tuple[int, bytes]]], bool]:
-    """The postings by lexeme: those remembered, and those read now; and whether all segments were
-    seen."""
-    segments = [row[0] for row in found.segment_rows]
-    held = memory.postings(segments, lexemes)
-    missing = [(s, x) for x in lexemes for s in segments if (s, x) not in held]
-    if missing:
-        held |= _read_postings(conn, missing, memory)
-    parts = {
-        lexeme: [(s, data) for s in segments if (data := held.get((s, lexeme)))]
-        for lexeme in lexemes
-    }
-    return parts, len(held) >= len(segments) * len(lexemes)
-
-
-def _lexemes(conn: Connection, language: str, words: set[str], memory: Memory) -> dict[str, str]:
-    """What each word is indexed as, '' for a stop word."""
-    found = {word: word for word in words if not is_inflected(word)}
-    found |= memory.lexemes(language, words - found.keys())
-    unknown = sorted(words - found.keys())
-    if unknown:
-        given = {"language": language, "words": unknown}
-        rows = conn.execute(statements("lookup")["lexemes"], given).fetchall()
-        read = {row["word"]: row["lexeme"] for row in rows}
-        memory.keep_lexemes(language, read)
-        found |= read
-    return found
-
-
-def _read_postings(
-    conn: Connection, missing: Sequence[tuple[int, str]], memory: Memory
-) -> dict[tuple[int, str], bytes]:
-    segments = sorted({segment for segment, _ in missing})
-    lexemes = sorted({lexeme for _, lexeme in missing})
-    given = {"segments": segments, "lexemes": lexemes}
-    rows = conn.execute(statements("lookup")["postings"], given, binary=True).fetchall()
-    # a segment that we do not see (any more) has no row: that it has a word is not denied
-    read = {(row["segment_id"], lexeme): b"" for row in rows for lexeme in lexemes}
-    read |= {(row["segment_id"], row["lexeme"]): row["entries"] for row in rows if row["lexeme"]}
-    memory.keep_postings(read)
-    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,104 +203,137 @@ class Findable:
     rows: Mapping[Place, tuple[int, int]]
 
 
-def nearest(
-    conn: Connection, seen: View, vector: NDArray[np.float32], depth: int,
-    others: Sequence[Place] = (),
-) -> Near:  # fmt: skip
-    """The permitted rows nearest to the vector, and how near `others` are."""
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The rows near a question's vector and what the index is made of now, both on their way."""
+
+    seen: View
+    vector: NDArray[np.float32] | None
+    depth: int
+    is_exact: bool
+    now: Cursor
+    near: Cursor | None
+
+
+def nearest(conn: Connection, seen: View, vector: NDArray[np.float32], depth: int) -> Near:
+    """The permitted rows nearest to the vector."""
     if not seen.rows:
         return Near([], {})
     conn.execute(statements("lookup")["settings"], {"search_breadth": str(_BREADTH)})
-    return _near(_asked(conn, seen, vector, depth, others))
+    is_exact = _is_exact(seen)
+    rows = _compared(conn, seen, vector, depth, is_exact=is_exact).fetchall()
+    return _near(_enough(conn, seen, vector, depth, rows, is_exact=is_exact), ())
 
 
-def findable(
-    conn: Connection, scope: Scope, seen: View, vector: NDArray[np.float32] | None, depth: int,
-    others: Sequence[Place],
-) -> Findable:  # fmt: skip
-    """The rows near the vector, `depth` of them, with the `others`, and what the index is made of
-    now, in one exchange; where that differs from the view, nothing of it may be used."""
+def walk(
+    conn: Connection, scope: Scope, seen: View, vector: NDArray[np.float32] | None, depth: int
+) -> Walk:
+    """Begin to look for the `depth` rows nearest to the vector. Within a pipeline the server is at
+    it while the caller works on something else; `findable` gives what it found."""
     named = statements("lookup")
     conn.execute(named["settings"], {"search_breadth": str(_BREADTH)})
     now = conn.execute(named["outline"], scope.parameters(), binary=True)
-    rows = _asked(conn, seen, vector, depth, others)
-    row = now.fetchone()
+    is_exact = _is_exact(seen)
+    near = None
+    if vector is not None and depth:
+        near = _compared(conn, seen, vector, depth, is_exact=is_exact)
+    return Walk(seen, vector, depth, is_exact, now, near)
+
+
+def findable(conn: Connection, begun: Walk, others: Sequence[Place]) -> Findable:
+    """What the walk found, with the `others` and how near they are, in one exchange; where its
+    outline differs from the view's, nothing of it may be used."""
+    named = _worded(conn, begun, others) if others else None
+    row = begun.now.fetchone()
+    rows: list[Row] = []
+    if begun.near is not None:
+        assert begun.vector is not None
+        rows = _enough(
+            conn, begun.seen, begun.vector, begun.depth, begun.near.fetchall(),
+            is_exact=begun.is_exact,
+        )  # fmt: skip
+    more = named.fetchall() if named is not None else []
     return Findable(
         outline=None if row is None else _outline(row),
-        near=_near(rows),
+        near=_near(rows, more),
         rows={
-            (row["segment_id"], row["slot"]): (row["document_id"], row["ordinal"]) for row in rows
+            (row["segment_id"], row["slot"]): (row["document_id"], row["ordinal"])
+            for row in itertools.chain(more, rows)
         },
     )
 
 
-def _asked(
-    conn: Connection, seen: View, vector: NDArray[np.float32] | None, depth: int,
-    others: Sequence[Place],
-) -> list[Row]:  # fmt: skip
-    """Through the vector index where there is one; should that give fewer rows than there are, or
-    few are permitted, by comparing one by one."""
-    if vector is not None and depth and seen.home and seen.rows > _EXACT_ROWS:
-        rows = _executed(conn, seen, vector, depth, others, is_exact=False)
-        if sum(row["is_near"] for row in rows) >= min(depth, seen.rows):
-            return rows
-    return _executed(conn, seen, vector, depth, others, is_exact=True)
+def _is_exact(seen: View) -> bool:
+    """Whether rows are compared one by one: there is no index, or few rows are permitted."""
+    return not seen.home or seen.rows <= _EXACT_ROWS
 
 
-def _executed(
-    conn: Connection, seen: View, vector: NDArray[np.float32] | None, depth: int,
-    others: Sequence[Place], *, is_exact: bool,
+def _enough(
+    conn: Connection, seen: View, vector: NDArray[np.float32], depth: int, rows: list[Row], *,
+    is_exact: bool,
 ) -> list[Row]:  # fmt: skip
-    is_restricted = seen.permitted is not None
-    dimension = 0 if vector is None else len(vector)
+    """The same rows; those of an exact comparison, should the index have given fewer than there
+    are."""
+    if is_exact or len(rows) >= min(depth, seen.rows):
+        return rows
+    return _compared(conn, seen, vector, depth, is_exact=True).fetchall()
+
+
+def _compared(
+    conn: Connection, seen: View, vector: NDArray[np.float32], depth: int, *, is_exact: bool
+) -> Cursor:
+    """The nearest rows, by the vector index or one by one."""
     given = {
         "generation_id": seen.generation_id,
-        "vector": None if vector is None else vector.tolist(),
+        "vector": vector.tolist(),
         "documents": None if seen.permitted is None else seen.permitted.documents,
-        "segments": [segment for segment, _ in others],
-        "slots": [slot for _, slot in others],
     }
-    statement = _statement(seen.home, dimension, depth, is_exact, is_restricted)
-    return conn.execute(statement, given, binary=True, prepare=True).fetchall()
+    statement = _statement(
+        "near", seen.home, len(vector), depth, "+ 0" if is_exact else "",
+        "" if seen.permitted is None else _AMONG,
+    )  # fmt: skip
+    return conn.execute(statement, given, binary=True, prepare=True)
+
+
+def _worded(conn: Connection, begun: Walk, places: Sequence[Place]) -> Cursor:
+    """The rows in these places, and how near they are."""
+    given = {
+        "generation_id": begun.seen.generation_id,
+        "vector": None if begun.vector is None else begun.vector.tolist(),
+        "segments": [segment for segment, _ in places],
+        "slots": [slot for _, slot in places],
+    }
+    dimension = 0 if begun.vector is None else len(begun.vector)
+    statement = _statement("placed" if dimension else "placed_only", begun.seen.home, dimension)
+    return conn.execute(statement, given, binary=True, prepare=True)
 
 
 @lru_cache(256)
 def _statement(
-    home: int, dimension: int, depth: int, is_exact: bool, is_restricted: bool
-) -> LiteralString:
+    name: str, home: int, dimension: int, depth: int = 0, exact: LiteralString = "",
+    restriction: LiteralString = "",
+) -> LiteralString:  # fmt: skip
     """The statement for one kind of question."""
-    named = statements("lookup")
-    parts = {
-        "home": sql.Literal(home),
-        "dimension": sql.Literal(dimension),
-        "depth": sql.Literal(depth),
-        "exact": sql.SQL("+ 0" if is_exact else ""),
-        "restriction": sql.SQL(_AMONG if is_restricted else ""),
-    }
-
-    def part(name: str) -> sql.Composed:
-        return sql.SQL(named[name]).format(**parts)
-
-    has_vector, has_near = dimension > 0, dimension > 0 and depth > 0
-    composed = sql.SQL(named["findable"]).format(
-        **parts,
-        vector=part("vector") if has_vector else sql.SQL("null"),
-        near=part("near" if has_near else "not_near"),
-        similarity=part("similarity") if has_vector else sql.SQL("null"),
+    composed = sql.SQL(statements("lookup")[name]).format(
+        home=sql.Literal(home),
+        dimension=sql.Literal(dimension),
+        depth=sql.Literal(depth),
+        exact=sql.SQL(exact),
+        restriction=sql.SQL(restriction),
     )
     return composed.as_string(None)
 
 
-def _near(rows: Sequence[Row]) -> Near:
-    best: list[Scored] = []
-    others: dict[Place, float] = {}
-    for row in rows:
-        place = (row["segment_id"], row["slot"])
-        if row["is_near"]:
-            best.append(Scored(place, row["similarity"]))
-        elif row["similarity"] is not None:
-            others[place] = row["similarity"]
-    return Near(best, others)
+def _near(rows: Iterable[Row], others: Iterable[Row]) -> Near:
+    best = [Scored((row["segment_id"], row["slot"]), row["similarity"]) for row in rows]
+    return Near(
+        best,
+        {
+            (row["segment_id"], row["slot"]): row["similarity"]
+            for row in others
+            if row["similarity"] is not None
+        },
+    )
 
 
 def passages(

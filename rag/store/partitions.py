@@ -18,7 +18,7 @@ from rag.store.queries import statements
 _BUILD_TIMEOUT_S = 4 * 3600
 _BUILD_MEMORY = "2GB"  # the most a build may use; it takes what it needs
 _NEIGHBOURS = 16
-_CONSTRUCTION = 100
+_CONSTRUCTION = 200
 
 
 def home_of(conn: Connection, generation_id: int) -> int:

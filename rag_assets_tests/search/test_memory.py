@@ -13,7 +13,7 @@ from rag.asking import Embedders, Finder, on
 from rag.model import CollectionName
 from rag.search import SearchRequest, SearchResult, found_by, look
 from rag.settings import Settings
-from rag.store import access, lookup
+from rag.store import access, lookup, question_words
 from rag.store.memory import Latest, Memory
 from rag_assets_tests.ingest.harness import Harness
 
@@ -38,14 +38,14 @@ def request(harness: Harness, query: str, **more: Any) -> SearchRequest:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every time that postings or lexemes or an outline are read on their own."""
     seen: list[object] = []
-    for name in ("_read_postings", "outline"):
-        real = getattr(lookup, name)
+    for module, name in ((question_words, "_read_postings"), (lookup, "outline")):
+        real = getattr(module, name)
 
         def spy(*given: Any, real: Any = real, **more: Any) -> Any:
             seen.append(real)
             return real(*given, **more)
 
-        monkeypatch.setattr(lookup, name, spy)
+        monkeypatch.setattr(module, name, spy)
     return seen
 
 
@@ -144,7 +144,7 @@ def test_what_a_reader_may_not_see_is_not_remembered_as_absent(harness: Harness)
     (row,) = harness.conn.execute("select id from segment").fetchall()
     with harness.conn.transaction():
         access.become_reader(harness.conn, "another")
-        assert lookup._read_postings(harness.conn, [(row["id"], "rope")], memory) == {}
+        assert question_words._read_postings(harness.conn, [(row["id"], "rope")], memory) == {}
     assert memory.postings([row["id"]], ["rope"]) == {}
 
     assert remembered(harness, memory, "rope", mode="bm25").hits
@@ -176,8 +176,8 @@ def test_a_memory_that_is_believed_unseen_would_be_noticed(
     fresh = found_by(harness.conn, request(harness, "zebra", mode="bm25"))
     real = lookup.findable
 
-    def credulous(conn: Any, scope: Any, seen: Any, *given: Any) -> Any:
-        return replace(real(conn, scope, seen, *given), outline=seen.outline)
+    def credulous(conn: Any, begun: Any, others: Any) -> Any:
+        return replace(real(conn, begun, others), outline=begun.seen.outline)
 
     monkeypatch.setattr(lookup, "findable", credulous)
     assert fresh.hits and remembered(harness, memory, "zebra", mode="bm25") != fresh

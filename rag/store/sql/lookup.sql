@@ -106,65 +106,54 @@ where publication.segment_id is not null
 group by publication.segment_id
 
 -- name: near
--- Rows by cosine similarity, through the partition's index where it has one. The expression is the
--- index's own, and worked out once for each row that is looked at. A part of `findable`.
-select document_id, ordinal, 1 - distance as similarity
-    from (
-        select search_row.document_id, search_row.ordinal,
-            (search_row.vector::halfvec({dimension}) <=> (select vector from question)) {exact}
-                as distance
+-- The rows nearest to a vector by cosine similarity, through the partition's index where it has one.
+-- The expression is the index's own, and worked out once for each row that is looked at.
+select publication.segment_id, publication.first_slot + nearest.ordinal as slot,
+    1 - nearest.distance as similarity, nearest.document_id, nearest.ordinal
+from (
+    select search_row.document_id, search_row.ordinal,
+        (search_row.vector::halfvec({dimension})
+            <=> (select (%(vector)b::float8[])::halfvec({dimension}))) {exact} as distance
+    from search_row
+    where search_row.home = {home} and search_row.generation_id = %(generation_id)s
+        {restriction}
+    order by distance
+    limit {depth}
+) as nearest
+join publication on publication.generation_id = %(generation_id)s
+    and publication.document_id = nearest.document_id
+order by nearest.distance, nearest.document_id, nearest.ordinal
+
+-- name: placed
+-- The rows in the places where a question's words are, and how near they are to its vector.
+select place.segment_id, place.slot, publication.document_id, at.ordinal, (
+        select 1 - (search_row.vector::halfvec({dimension})
+            <=> (select (%(vector)b::float8[])::halfvec({dimension})))
         from search_row
         where search_row.home = {home} and search_row.generation_id = %(generation_id)s
-            {restriction}
-        order by distance
-        limit {depth}
-    ) as nearest
+            and search_row.document_id = publication.document_id
+            and search_row.ordinal = at.ordinal
+    ) as similarity
+from unnest(%(segments)s::bigint[], %(slots)s::int[]) as place (segment_id, slot)
+cross join lateral (
+    select * from publication
+    where publication.segment_id = place.segment_id and publication.first_slot <= place.slot
+    order by publication.first_slot desc limit 1
+) as publication
+cross join lateral (select place.slot - publication.first_slot as ordinal) as at
+where at.ordinal < publication.chunk_count
 
--- name: not_near
--- For a question without a vector. A part of `findable`.
-select null::bigint as document_id, null::int as ordinal, null::float8 as similarity where false
-
--- name: vector
--- The question's vector. A part of `findable`.
-(%(vector)b::float8[])::halfvec({dimension})
-
--- name: similarity
--- How near a row is that was found by its words. A part of `findable`.
-(
-            select 1 - (search_row.vector::halfvec({dimension}) <=> (select vector from question))
-            from search_row
-            where search_row.home = {home} and search_row.generation_id = %(generation_id)s
-                and search_row.document_id = word.document_id
-                and search_row.ordinal = word.ordinal
-        )
-
--- name: findable
--- All that a question may find, in one look: the rows nearest to it, and those that its words found
--- with their similarity. `near`, `vector` and `similarity` are the parts above, put in by code.
-with question as materialized (
-    select {vector} as vector
-), near as materialized (
-    {near}
-), word as materialized (
-    select publication.document_id, place.slot - publication.first_slot as ordinal
-    from unnest(%(segments)s::bigint[], %(slots)s::int[]) as place (segment_id, slot)
-    cross join lateral (
-        select * from publication
-        where publication.segment_id = place.segment_id and publication.first_slot <= place.slot
-        order by publication.first_slot desc limit 1
-    ) as publication
-    where place.slot < publication.first_slot + publication.chunk_count
-), found as materialized (
-    select document_id, ordinal, near.similarity is not null as is_near,
-        coalesce(near.similarity, {similarity}) as similarity
-    from near full join word using (document_id, ordinal)
-)
-select publication.segment_id, publication.first_slot + found.ordinal as slot, found.is_near,
-    found.similarity, found.document_id, found.ordinal
-from found
-join publication on publication.generation_id = %(generation_id)s
-    and publication.document_id = found.document_id
-order by found.similarity desc, found.document_id, found.ordinal
+-- name: placed_only
+-- The same for a question without a vector.
+select place.segment_id, place.slot, publication.document_id,
+    place.slot - publication.first_slot as ordinal, null::float8 as similarity
+from unnest(%(segments)s::bigint[], %(slots)s::int[]) as place (segment_id, slot)
+cross join lateral (
+    select * from publication
+    where publication.segment_id = place.segment_id and publication.first_slot <= place.slot
+    order by publication.first_slot desc limit 1
+) as publication
+where place.slot < publication.first_slot + publication.chunk_count
 
 -- name: passages
 -- The texts of rows and where they come from, on request with the text before and after.
