@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 
 from rag.batches import batched_by
 from rag.chunking.context import BLANK_LINE, SEPARATOR, Contexts, Prefix, prefix_parts
-from rag.chunking.outline import Outline, outline
+from rag.chunking.outline import Outline, outline, page_range, shared_path
 from rag.chunking.packing import Limits, Packer
 from rag.chunking.ruler import Ruler, Unit
 from rag.errors import ConfigurationError
@@ -235,8 +235,9 @@ def _limits(config: ChunkConfig, window: int) -> Limits:
 def _passage(
     ordinal: int, start: int, end: int, structure: Outline, ruler: Ruler, contexts: Contexts
 ) -> Passage:
-    headings = structure.path(start, end)
-    page_first, page_last = structure.pages(start, end)
+    pieces = structure.of(start, end)
+    headings = shared_path(pieces)
+    page_first, page_last = page_range(pieces)
     chunk = Chunk(
         ordinal=ordinal,
         start=start,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,18 +51,22 @@ class Outline:
         """Index of the last piece that starts at or before `position`."""
         return max(bisect_right(self.starts, position) - 1, 0)
 
-    def path(self, start: int, end: int) -> tuple[str, ...]:
-        """The headings that every character of the span stands under."""
-        pieces = self.pieces[self.at(start) : self.at(end - 1) + 1]
-        bodies = [piece.path for piece in pieces if not piece.is_heading]
-        return _common(bodies or [piece.path for piece in pieces])
+    def of(self, start: int, end: int) -> tuple[Piece, ...]:
+        """The pieces that the span touches."""
+        return self.pieces[self.at(start) : self.at(end - 1) + 1]
 
-    def pages(self, start: int, end: int) -> tuple[int | None, int | None]:
-        """First and last page of the blocks that the span touches."""
-        pieces = self.pieces[self.at(start) : self.at(end - 1) + 1]
-        firsts = [p.page_first for p in pieces if p.page_first is not None]
-        lasts = [p.page_last for p in pieces if p.page_last is not None]
-        return min(firsts, default=None), max(lasts, default=None)
+
+def shared_path(pieces: Sequence[Piece]) -> tuple[str, ...]:
+    """The headings that every character of the pieces stands under."""
+    bodies = [piece.path for piece in pieces if not piece.is_heading]
+    return _common(bodies or [piece.path for piece in pieces])
+
+
+def page_range(pieces: Sequence[Piece]) -> tuple[int | None, int | None]:
+    """First and last page of the pieces."""
+    firsts = [p.page_first for p in pieces if p.page_first is not None]
+    lasts = [p.page_last for p in pieces if p.page_last is not None]
+    return min(firsts, default=None), max(lasts, default=None)
 
 
 def outline(document: ParsedDocument, *, every_heading: bool) -> Outline:

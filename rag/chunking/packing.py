@@ -92,11 +92,12 @@ class Packer:
         Positions inside words are estimates: what they give is counted, and cut shorter."""
         tokens = room.tokens
         cut = self._choose(start, floor, end, room)
-        while tokens > 1 and (excess := self._ruler.tokens(start, cut) - room.tokens) > 0:
+        while (excess := self._ruler.tokens(start, cut) - room.tokens) > 0 and tokens > 1:
             tokens = max(tokens - excess, 1)
             cut = self._choose(start, floor, end, _Room(room.units, tokens))
-        while cut > start + 1 and self._ruler.tokens(start, cut) > room.tokens:
+        while excess > 0 and cut > start + 1:
             cut = whole_character(self._text, start, start + (cut - start) // 2)
+            excess = self._ruler.tokens(start, cut) - room.tokens
         return cut if cut > floor else None
 
     def _choose(self, start: int, floor: int, end: int, room: _Room) -> int:
@@ -106,20 +107,20 @@ class Packer:
         if reach <= floor:
             return whole_character(self._text, start, max(reach, start + 1))
         half = max(self._ruler.reach(start, *room.part(2)), floor)
-        quarter = max(self._ruler.reach(start, *room.part(4)), floor)
         # a last chunk too short to mean anything is avoided where a border allows it
         spare = min(reach, max(self._ruler.back(end, *room.part(4)), half))
         for limit in (spare, reach):
-            border = self._border(floor, quarter, half, self._snapped(limit))
+            border = self._border(start, floor, half, self._snapped(limit), room)
             if border is not None:
                 return border
         return self._plain_cut(floor, half, self._snapped(reach))
 
-    def _border(self, floor: int, quarter: int, half: int, limit: int) -> int | None:
+    def _border(self, start: int, floor: int, half: int, limit: int, room: _Room) -> int | None:
         """The best border of blocks, sentences, rows or lines up to `limit`, if any."""
         border = self._block_border(floor if self._limits.borders_first else half, limit)
         if border is not None:
             return border
+        quarter = max(self._ruler.reach(start, *room.part(4)), floor)
         piece = self._outline.pieces[self._outline.at(limit - 1)]
         if piece.is_heading:
             return self._block_border(floor, limit)

@@ -16,6 +16,7 @@ from rag.store.queries import statements
 _CHUNK_TYPES = [
     "int8", "int4", "int4", "int4", "text", "int4", "text[]", "int4", "int4", "text", "bytea",
 ]  # fmt: skip
+_KINDS = {kind.value: kind for kind in BlockKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def document_from_row(row: Row) -> ParsedDocument:
     """The parsed document of an `uncut` row (what chunking needs of it)."""
     return ParsedDocument(
         text=row["text"],
-        blocks=tuple(Block(BlockKind(kind), *rest) for kind, *rest in row["blocks"]),
+        blocks=tuple(Block(_KINDS[kind], *rest) for kind, *rest in row["blocks"]),
         media_type=row["media_type"],
         page_count=row["page_count"],
         title=row["title"],
