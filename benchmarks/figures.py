@@ -60,9 +60,9 @@ FIGURES = (
     ),
     Figure(
         "real model: time inside the embedder", 0.95, "95 %", readings.busy_share,
-        short="Stages follow one another, so that the embedder waits for parsing and cutting, and "
-        "publishing for it; but the cores do not wait: what is outside the embedder is work. Next: "
-        "an embedder that begins with the first texts cut, which gains most with a graphics card.",
+        short="Within a shard the stages follow one another: each is an asset whose checks may "
+        "stop the next. So the embedder waits until the first shards are parsed and cut. Next: "
+        "more and smaller shards.",
     ),
     Figure(
         "no-op pass over 10,000 documents", 1.5, "1.5 s", readings.no_op, True,

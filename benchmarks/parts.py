@@ -51,17 +51,19 @@ PARTS = (
     Part(
         "no-op", "benchmarks.incremental",
         ("documents=10000", "rounds=1", "until=edit 1 %", f"name={LARGE}",
-         "only=ours,by_hand,cocoindex"), None, 1800,
+         "only=ours,ours_sharded,by_hand,cocoindex"), None, 1800,
     ),
     Part(
         "bulk", "benchmarks.bulk",
-        ("chunks=600", "rounds=2"), ("chunks=90", "rounds=1", "only=ours,by_hand,cocoindex"),
+        ("chunks=600", "rounds=2", "only=ours,by_hand,cocoindex,llamaindex,langchain"),
+        ("chunks=90", "rounds=1", "only=ours,by_hand,cocoindex"),
         2400, needs_data=True,
     ),
     # the others need minutes for so much
     Part(
         "bulk-large", "benchmarks.bulk",
-        ("chunks=6000", "rounds=1", "only=ours", f"name={BULK_LARGE}"), None, 900, needs_data=True,
+        ("chunks=6000", "rounds=1", "only=ours,ours_sharded", f"name={BULK_LARGE}"), None, 900,
+        needs_data=True,
     ),
     Part("precision", "benchmarks.precision", (), None, 2400, needs_data=True),
     Part("retrieval", "benchmarks.retrieval", (), ("cranfield",), 1800, needs_data=True),

@@ -93,11 +93,13 @@ def cold_engine() -> Reading | None:
         rate = engine.chunks / median(engine.of("ours", "cold"))
         to_limit = f"{rate / limits['copy_rows_per_s']:.0%} of COPY alone"
     value, shown = _both(ratios, engine.cpu_ratios("cocoindex", "cold"))
-    if sharded := engine.ratios("cocoindex", "cold", ours="ours_sharded"):
-        # a process per core: wall time is what it is for
-        value = max(value, median(sharded))
-        shown += f"; two shards, a process each: {spread(sharded, 'x')}"
-    return Reading(value, shown, engine.peers("cold"), to_limit)
+    parts = [f"{engine.chunks:,} chunks in one shard: {shown}"]
+    # processes for shards: wall time is what they are for
+    for one in (engine, _Engine(LARGE)):
+        if sharded := one.ratios("cocoindex", "cold", ours="ours_sharded"):
+            value = max(value, median(sharded))
+            parts.append(f"{one.chunks:,} in a shard for each core: {spread(sharded, 'x')}")
+    return Reading(value, "; ".join(parts), engine.peers("cold"), to_limit)
 
 
 def _embedding(precision: str) -> Reading | None:
@@ -177,16 +179,25 @@ def real_model() -> Reading | None:
 
 
 def busy_share() -> Reading | None:
-    fields = ("embedder_seconds", "seconds", "cpu_seconds")
-    busy, seconds, cpu = (_loads("ours", "cold", field, of=BULK_LARGE) for field in fields)
-    if not seconds:
+    if not _loads("ours", "cold", "seconds", of=BULK_LARGE):
         return None
     found = kept(BULK_LARGE)
-    cores = found["machine"]["cores"]
+    value, said = _busy("ours")
+    shown = f"{said} of a load of {found['chunks']:,} passages in one shard"
+    if _loads("ours_sharded", "cold", "seconds", of=BULK_LARGE):
+        value, said = _busy("ours_sharded")
+        shown = f"{said} in eight shards, four runs at a time, of which one embeds; {shown}"
+    return Reading(value, shown)
+
+
+def _busy(contender: str) -> tuple[float, str]:
+    """The share of a first load's time in which the embedder was at work, with the cores used."""
+    fields = ("embedder_seconds", "seconds", "cpu_seconds")
+    busy, seconds, cpu = (_loads(contender, "cold", field, of=BULK_LARGE) for field in fields)
+    cores = kept(BULK_LARGE)["machine"]["cores"]
     shares = [one / whole for one, whole in zip(busy, seconds, strict=True)]
-    used = [one / (cores * whole) for one, whole in zip(cpu, seconds, strict=True)]
-    said = f"{spread(shares, form='.1%')} of a load of {found['chunks']:,} passages, "
-    return Reading(median(shares), f"{said}which used {median(used):.0%} of {cores} cores")
+    used = median(one / (cores * whole) for one, whole in zip(cpu, seconds, strict=True))
+    return median(shares), f"{spread(shares, form='.1%')} ({used:.0%} of {cores} cores)"
 
 
 def edit_real() -> Reading | None:

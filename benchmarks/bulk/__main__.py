@@ -25,7 +25,15 @@ from benchmarks.bulk.passages import PER_DOCUMENT, Prose, passages
 from benchmarks.incremental.contenders.ours import models_folder
 from benchmarks.incremental.job import Job
 from benchmarks.incremental.peers import installed, versions
-from benchmarks.incremental.roster import BY_HAND, COCOINDEX, LANGCHAIN, LLAMAINDEX, OURS, Contender
+from benchmarks.incremental.roster import (
+    BY_HAND,
+    COCOINDEX,
+    LANGCHAIN,
+    LLAMAINDEX,
+    OURS,
+    OURS_SHARDED,
+    Contender,
+)
 from benchmarks.incremental.server import Server, running_server
 from benchmarks.incremental.vectors import Counter as Texts
 from benchmarks.keeping import keep, machine, results_folder
@@ -33,7 +41,8 @@ from benchmarks.retrieval.judged import data_folder
 from rag.embed.engine import open_embedder
 from rag.embed.pretrained import bundled_model_folder
 
-CONTENDERS = {one.name: one for one in (OURS, BY_HAND, COCOINDEX, LLAMAINDEX, LANGCHAIN)}
+SHARDED = replace(OURS_SHARDED, title="rag-assets, 8 shards")
+CONTENDERS = {one.name: one for one in (OURS, SHARDED, BY_HAND, COCOINDEX, LLAMAINDEX, LANGCHAIN)}
 STEPS = ("cold", "edit 1 %")
 _SAMPLE = 60
 _HEAD = 8

@@ -78,7 +78,7 @@ OURS = Contender(
     join chunk on chunk.chunk_set_id = search_row.chunk_set_id
         and chunk.ordinal = search_row.ordinal""",
 )
-OURS_SHARDED = replace(OURS, name="ours_sharded", title="rag-assets, 2 shards")
+OURS_SHARDED = replace(OURS, name="ours_sharded", title="rag-assets, a shard for each core")
 COCOINDEX = Contender(
     "cocoindex",
     "CocoIndex",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from benchmarks.incremental.job import EMBEDDER, Job, contender
 from benchmarks.incremental.vectors import DIMENSION, Counter, Embedder
 from rag.embed.engine import EmbeddingEngine, open_embedder
 from rag.embed.tokenizer import ModelTokenizer
-from rag.ingest.pipeline import bring_up_to_date
+from rag.ingest.pipeline import STAGES
 from rag.ingest.spool import Spool
 from rag.ingest.workshop import Workshop
 from rag.model import CollectionName
@@ -151,8 +152,8 @@ def make_collection(job: Job, shards: int = 1) -> None:
         collections.add_source(conn, collection, uri_of(job.folder) + "/")
 
 
-def bring_up(job: Job, shard: int = 0) -> None:
-    """Bring one shard of the collection up to date."""
+def bring_up(job: Job, shard: int = 0, slot: AbstractContextManager[bool] | None = None) -> None:
+    """Bring one shard of the collection up to date; the stage that embeds holds the slot."""
     parser, tokenizer, embedder, chunk_size = tools(job)
     with connect(job.url) as conn:
         shop = Workshop(
@@ -172,7 +173,10 @@ def bring_up(job: Job, shard: int = 0) -> None:
             embedder=embedder,
             run_id="bench",
         )
-        bring_up_to_date(shop, collections.find_collection(conn, NAME).shard_list()[shard])
+        of = collections.find_collection(conn, NAME).shard_list()[shard]
+        for name, stage in STAGES.items():
+            with slot if slot and name == "embeddings" else nullcontext():
+                stage(shop, of)
 
 
 if __name__ == "__main__":

@@ -96,19 +96,32 @@ select id from document where id = any(%(ids)s) order by id for no key update
 
 -- name: ready
 -- Of these documents, those that are whole (each chunk has its vector) and not older than what is
--- served: the compare of compare-and-set.
+-- served: the compare of compare-and-set. Each thing is looked up by its whole key: of a new parser,
+-- chunker, model or generation the planner knows no rows, and would go through all that are there.
 create temporary table ready on commit drop as
-select cut_document.document_id, cut_document.version_id, cut_document.chunk_set_id,
-    cut_document.chunk_count, null::bigint as segment_id, null::int as first_slot,
-    0::bigint as words
-from cut_document
-join embedded_set on embedded_set.chunk_set_id = cut_document.chunk_set_id
-    and embedded_set.model_id = %(model_id)s
-left join publication on publication.generation_id = %(generation_id)s
-    and publication.document_id = cut_document.document_id
-where cut_document.document_id = any(%(ids)s)
-    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
-    and coalesce(publication.version_id, 0) <= cut_document.version_id
+select document.id as document_id, document.version_id, chunk_set.id as chunk_set_id,
+    chunk_set.chunk_count, null::bigint as segment_id, null::int as first_slot, 0::bigint as words
+from document
+join document_version on document_version.id = document.version_id
+cross join lateral (
+    select id from parsed
+    where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+        and parsed.content_hash = document_version.content_hash and parsed.superseded_at is null
+    limit 1
+) as parsed
+cross join lateral (
+    select id, chunk_count from chunk_set
+    where chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s
+    limit 1
+) as chunk_set
+where document.id = any(%(ids)s) and document.deleted_at is null
+    and (select true from embedded_set
+        where embedded_set.chunk_set_id = chunk_set.id and embedded_set.model_id = %(model_id)s)
+    and coalesce((
+        select publication.version_id from publication
+        where publication.generation_id = %(generation_id)s
+            and publication.document_id = document.id
+    ), 0) <= document.version_id
 
 -- name: unpublish
 -- The rows that are about to be replaced.
@@ -124,8 +137,12 @@ select %(home)s, %(generation_id)s, ready.document_id, chunk.ordinal, chunk.chun
     embedding.vector
 from ready
 join chunk on chunk.chunk_set_id = ready.chunk_set_id
-join embedding on embedding.namespace_id = %(namespace_id)s
-    and embedding.model_id = %(model_id)s and embedding.embedded_hash = chunk.embedded_hash
+cross join lateral (
+    select vector from embedding
+    where embedding.namespace_id = %(namespace_id)s and embedding.model_id = %(model_id)s
+        and embedding.embedded_hash = chunk.embedded_hash
+    limit 1 -- one by one, by the whole key
+) as embedding
 
 -- name: publish_documents
 -- Set what the generation serves, in the same transaction as the rows.

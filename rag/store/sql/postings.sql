@@ -16,12 +16,25 @@ select word, coalesce(forms[1], word) as lexeme from lexed
 where forms is null or cardinality(forms) > 0
 
 -- name: texts_to_publish
--- The texts of documents that are likely published next, in the order of their slots.
-select cut_document.document_id, cut_document.chunk_set_id, chunk.context || chunk.text as text
-from cut_document join chunk on chunk.chunk_set_id = cut_document.chunk_set_id
-where cut_document.document_id = any(%(ids)s)
-    and cut_document.parser_id = %(parser_id)s and cut_document.chunker_id = %(chunker_id)s
-order by cut_document.document_id, chunk.ordinal
+-- The texts of documents that are likely published next, in the order of their slots. Looked up as
+-- `ready` does.
+select document.id as document_id, chunk.chunk_set_id, chunk.context || chunk.text as text
+from document
+join document_version on document_version.id = document.version_id
+cross join lateral (
+    select id from parsed
+    where parsed.namespace_id = %(namespace_id)s and parsed.parser_id = %(parser_id)s
+        and parsed.content_hash = document_version.content_hash and parsed.superseded_at is null
+    limit 1
+) as parsed
+cross join lateral (
+    select id from chunk_set
+    where chunk_set.parsed_id = parsed.id and chunk_set.chunker_id = %(chunker_id)s
+    limit 1
+) as chunk_set
+join chunk on chunk.chunk_set_id = chunk_set.id
+where document.id = any(%(ids)s) and document.deleted_at is null
+order by document.id, chunk.ordinal
 
 -- name: ready_sets
 -- The documents about to be published that have passages.
