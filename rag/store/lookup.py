@@ -31,7 +31,7 @@ Cursor: TypeAlias = psycopg.Cursor[Row]
 # of the rows that filters let through, so many are compared one by one rather than by the index
 _EXACT_ROWS = 20_000
 # how many rows an index scan keeps in view: more is nearer to exact and slower
-_BREADTH = 120
+_BREADTH = 140
 _LONGEST_QUERY = 300  # words
 _UNDER_WAY = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _AMONG: LiteralString = "and search_row.document_id = any(%(documents)s::bigint[])"
@@ -243,7 +243,7 @@ def walk(
 def findable(conn: Connection, begun: Walk, others: Sequence[Place]) -> Findable:
     """What the walk found, with the `others` and how near they are, in one exchange; where its
     outline differs from the view's, nothing of it may be used."""
-    named = _worded(conn, begun, others) if others else None
+    named = _placed(conn, begun, others) if others else None
     row = begun.now.fetchone()
     rows: list[Row] = []
     if begun.near is not None:
@@ -295,7 +295,7 @@ def _compared(
     return conn.execute(statement, given, binary=True, prepare=True)
 
 
-def _worded(conn: Connection, begun: Walk, places: Sequence[Place]) -> Cursor:
+def _placed(conn: Connection, begun: Walk, places: Sequence[Place]) -> Cursor:
     """The rows in these places, and how near they are."""
     given = {
         "generation_id": begun.seen.generation_id,
