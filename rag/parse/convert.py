@@ -196,9 +196,9 @@ def _no_text(kind: FileType, ocr: OcrConfig) -> RagError:
                 f"{what} holds no text, and OCR found none: nothing to index.", code="no_text"
             )
         return PoisonError(
-            f"{what} holds no text, only pixels: install Tesseract beside the worker (Debian: apt "
-            "install tesseract-ocr) and retry, or upload it with a text layer (ocrmypdf makes "
-            "one).",
+            f"{what} holds no text, only pixels, and there is no OCR: install Tesseract beside the "
+            "worker (Debian: apt install tesseract-ocr) and retry, or upload it with a text layer "
+            "(ocrmypdf makes one).",
             code="no_text",
             reason="needs_ocr",
         )
