@@ -57,6 +57,8 @@ def measure(home: Path, chunks: int, rate: float, seconds: float) -> dict[str, A
     """All figures of one size."""
     with embedded_postgres(home / "server") as url:
         loaded = prepare(url, home, chunks)
+        with connect(url) as conn:
+            conn.execute("checkpoint")  # no question pays for writing out what was loaded
         questions = crowd.questions()
         vectors = embedded(questions, engine())
         with connect(url) as conn:
