@@ -35,10 +35,8 @@ class _Shelf:
     prefix: str = ""
     leftover_s: float = _LEFTOVER_S
     used_bytes: int = 0
-    name: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.name = str(self.folder)
         for path in list(self.folder.glob("*")):
             try:
                 status = path.stat()
@@ -146,7 +144,7 @@ class Spool:
 
     def _shelf_of(self, path: Path) -> _Shelf:
         folder = os.path.dirname(path)  # noqa: PTH120 - several times as fast, and asked for each file
-        return next(shelf for shelf in self._shelves if shelf.name == folder)
+        return next(shelf for shelf in self._shelves if str(shelf.folder) == folder)
 
 
 def _memory_folder() -> Path | None:

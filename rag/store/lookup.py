@@ -210,7 +210,6 @@ class Walk:
     seen: View
     vector: NDArray[np.float32] | None
     depth: int
-    is_exact: bool
     now: Cursor
     near: Cursor | None
 
@@ -220,9 +219,8 @@ def nearest(conn: Connection, seen: View, vector: NDArray[np.float32], depth: in
     if not seen.rows:
         return Near([], {})
     conn.execute(statements("lookup")["settings"], {"search_breadth": str(_BREADTH)})
-    is_exact = _is_exact(seen)
-    rows = _compared(conn, seen, vector, depth, is_exact=is_exact).fetchall()
-    return _near(_enough(conn, seen, vector, depth, rows, is_exact=is_exact), ())
+    rows = _compared(conn, seen, vector, depth, is_exact=_is_exact(seen)).fetchall()
+    return _near(_enough(conn, seen, vector, depth, rows), ())
 
 
 def walk(
@@ -233,11 +231,10 @@ def walk(
     named = statements("lookup")
     conn.execute(named["settings"], {"search_breadth": str(_BREADTH)})
     now = conn.execute(named["outline"], scope.parameters(), binary=True)
-    is_exact = _is_exact(seen)
     near = None
     if vector is not None and depth:
-        near = _compared(conn, seen, vector, depth, is_exact=is_exact)
-    return Walk(seen, vector, depth, is_exact, now, near)
+        near = _compared(conn, seen, vector, depth, is_exact=_is_exact(seen))
+    return Walk(seen, vector, depth, now, near)
 
 
 def findable(conn: Connection, begun: Walk, others: Sequence[Place]) -> Findable:
@@ -248,10 +245,7 @@ def findable(conn: Connection, begun: Walk, others: Sequence[Place]) -> Findable
     rows: list[Row] = []
     if begun.near is not None:
         assert begun.vector is not None
-        rows = _enough(
-            conn, begun.seen, begun.vector, begun.depth, begun.near.fetchall(),
-            is_exact=begun.is_exact,
-        )  # fmt: skip
+        rows = _enough(conn, begun.seen, begun.vector, begun.depth, begun.near.fetchall())
     more = named.fetchall() if named is not None else []
     return Findable(
         outline=None if row is None else _outline(row),
@@ -269,12 +263,11 @@ def _is_exact(seen: View) -> bool:
 
 
 def _enough(
-    conn: Connection, seen: View, vector: NDArray[np.float32], depth: int, rows: list[Row], *,
-    is_exact: bool,
-) -> list[Row]:  # fmt: skip
+    conn: Connection, seen: View, vector: NDArray[np.float32], depth: int, rows: list[Row]
+) -> list[Row]:
     """The same rows; those of an exact comparison, should the index have given fewer than there
     are."""
-    if is_exact or len(rows) >= min(depth, seen.rows):
+    if _is_exact(seen) or len(rows) >= min(depth, seen.rows):
         return rows
     return _compared(conn, seen, vector, depth, is_exact=True).fetchall()
 

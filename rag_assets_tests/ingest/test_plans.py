@@ -41,11 +41,10 @@ def test_what_is_new_is_looked_up_by_its_whole_key(
     harness: Harness, group: str, name: str, tables: list[str]
 ) -> None:
     known_of_others(harness)
-    harness.conn.execute(
-        "create temporary table ready (document_id bigint, chunk_set_id bigint)"
-        if name == "publish_rows"
-        else "select"
-    )
+    if name == "publish_rows":
+        harness.conn.execute(
+            "create temporary table ready (document_id bigint, chunk_set_id bigint)"
+        )
 
     plan = plan_of(harness.conn, statements(group)[name])
 
