@@ -26,8 +26,8 @@ _QUOTE = 280
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The state after the demo's wait; `stages` is what runs did during it, empty when none was
-    necessary."""
+    """The state after the demo's wait; `stages` is what runs did during it, empty when there was
+    none."""
 
     collection: str
     documents: Sequence[Mapping[str, Any]]
@@ -36,6 +36,13 @@ class Outcome:
     current: Current
     seconds: float = 0.0
     answers: Sequence[tuple[str, SearchResult]] = ()
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether runs did something: the hourly one may come just now, and find nothing to do."""
+        documents = self.counts["documents"]
+        changed = sum(documents.values()) - documents["unchanged"] - documents["failed"]
+        return bool(changed or self.counts["parsed"] or self.counts["embedded"])
 
 
 def gather(backend: Backend, found: Collection, mark: int, current: Current) -> Outcome:
@@ -73,12 +80,14 @@ def show_documents(outcome: Outcome) -> None:
         right=["pages", "chunks", "seconds"],
         fixed=["type", "state"],
     )
-    if outcome.stages:
+    if outcome.has_changed:
         _show_stages(outcome)
     else:
         said = escape(outcome.current.sensor_said.rstrip("."))
-        why = f"The sensor looked ({said}), so no run was necessary; {outcome.seconds:.0f} s."
-        say(f"[bold]Nothing changed: 0 parsed, 0 embedded.[/bold] {why}")
+        why = f"The sensor looked ({said}), so no run was necessary"
+        if outcome.stages:
+            why = "A run on Dagster's schedule looked, and found nothing to do"
+        say(f"[bold]Nothing changed: 0 parsed, 0 embedded.[/bold] {why}; {outcome.seconds:.0f} s.")
 
 
 def _document_cells(row: Mapping[str, Any]) -> tuple[object, ...]:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from rag.cli.demo_report import Outcome, show_documents
+from rag.cli.ingest import summed
 from rag.cli.samples import demo_questions, samples_folder, upload_samples
+from rag.cli.waiting import Current
 from rag.sources.s3 import s3_client
 from rag_assets_tests.cli.conftest import rag_process
 from rag_assets_tests.stack.processes import eventually, using
@@ -33,6 +36,35 @@ def test_samples_are_sent_only_when_absent_or_changed(s3_server, monkeypatch, tm
 
     assert [upload.sent for upload in (first, second, third)] == [2, 0, 1]
     assert third.total == 2
+
+
+@pytest.mark.parametrize(
+    ("unchanged", "parsed", "said"),
+    [
+        (None, 0, "Nothing changed: 0 parsed, 0 embedded. The sensor looked (nothing new), so no"),
+        (32, 0, "Nothing changed: 0 parsed, 0 embedded. A run on Dagster's schedule looked, and"),
+        (31, 1, "1 changed, 31 unchanged: 1 parsed, 2 chunks, 2 embedded; 3 s from bucket"),
+    ],
+)
+def test_a_scheduled_run_that_found_nothing_is_no_change(unchanged, parsed, said, capsys):
+    stages = [] if unchanged is None else ran(unchanged, parsed)
+    counts = summed(stages)
+    current = Current("nothing new.", ())
+    show_documents(Outcome("demo/samples", [], stages, counts, current, seconds=3.0))
+
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+def ran(unchanged: int, parsed: int) -> list[dict[str, object]]:
+    """The stages of one run, as the ledger keeps them."""
+    did = {
+        "raw_documents": {"changed": parsed, "unchanged": unchanged},
+        "parsed_documents": {"parsed": parsed},
+        "chunks": {"documents": parsed, "chunks": 2 * parsed},
+        "embeddings": {"embedded": 2 * parsed},
+        "search_index": {"documents": parsed},
+    }
+    return [{"stage": stage, "counts": counts, "seconds": 0.1} for stage, counts in did.items()]
 
 
 @pytest.mark.slow
