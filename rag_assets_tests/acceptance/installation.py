@@ -49,7 +49,8 @@ except RagError as error:
     print(error.code, flush=True)
 """
 _LAUNCH = """mutation Launch($given: ExecutionParams!) {
-  launchRun(executionParams: $given) { __typename ... on PythonError { message } } }"""
+  launchRun(executionParams: $given) { __typename
+    ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 _SELECTOR = {"repositoryLocationName": "rag_assets", "repositoryName": "__repository__"}
 _SENSOR = """query Sensor($given: SensorSelector!) { sensorOrError(sensorSelector: $given) {
   ... on Sensor { id sensorState {
@@ -65,7 +66,7 @@ _RUNS = """{ runsOrError(limit: 500) { ... on Runs { results {
   runId jobName status tags { key value } } } } }"""
 _CHECKS = """query Checks($asset: AssetKeyInput!, $check: String!) {
   assetCheckExecutions(assetKey: $asset, checkName: $check, limit: 50) {
-    status evaluation { success severity description metadataEntries {
+    runId status evaluation { success severity description metadataEntries {
       label ... on FloatMetadataEntry { floatValue } ... on IntMetadataEntry { intValue }
       ... on MarkdownMetadataEntry { mdStr } } } } }"""
 
@@ -112,10 +113,10 @@ class Installation:
         """Launch a job as its page in Dagster does."""
         self._launch({"selector": {**_SELECTOR, "jobName": job}, "runConfigData": config})
 
-    def check_now(self, job: str, partition: str, checks: Sequence[AssetCheckKey]) -> None:
-        """Launch these checks of one partition."""
+    def check_now(self, job: str, partition: str, checks: Sequence[AssetCheckKey]) -> str:
+        """Launch these checks of one partition; returns the run."""
         chosen = [{"assetKey": {"path": key.asset_key.path}, "name": key.name} for key in checks]
-        self._launch(
+        return self._launch(
             {
                 "selector": {
                     **_SELECTOR, "jobName": job, "assetSelection": [],
@@ -125,9 +126,11 @@ class Installation:
             }
         )  # fmt: skip
 
-    def _launch(self, given: object) -> None:
+    def _launch(self, given: object) -> str:
         answer = self.graphql(_LAUNCH, given=given)["launchRun"]
         assert answer["__typename"] == "LaunchRunSuccess", answer
+        run_id: str = answer["run"]["runId"]
+        return run_id
 
     def last_tick(self, sensor: str) -> float:
         """When the sensor last ended a look."""
@@ -180,10 +183,13 @@ class Installation:
             found.append(Run(row["jobName"], row["status"], partition, reason))
         return found
 
-    def check(self, asset: str, name: str) -> list[dict[str, Any]]:
-        """Evaluations of a check in all partitions, newest first, with numbers by label."""
+    def check(self, asset: str, name: str, run: str | None = None) -> list[dict[str, Any]]:
+        """Evaluations of a check, of one run or in all partitions, newest first, with numbers by
+        label."""
         rows = self.graphql(_CHECKS, asset={"path": [asset]}, check=name)["assetCheckExecutions"]
-        evaluations = [row["evaluation"] for row in rows if row["evaluation"]]
+        evaluations = [
+            row["evaluation"] for row in rows if row["evaluation"] and run in (None, row["runId"])
+        ]
         return [{**row, "metadata": _metadata(row["metadataEntries"])} for row in evaluations]
 
     def search(self, name: CollectionName, query: str, k: int = 4) -> dict[str, Any]:
