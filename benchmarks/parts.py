@@ -50,7 +50,7 @@ PARTS = (
     ),
     Part(
         "no-op", "benchmarks.incremental",
-        ("documents=10000", "rounds=1", "until=edit 1 %", f"name={LARGE}",
+        ("documents=10000", "rounds=3", "until=edit 1 %", f"name={LARGE}",
          "only=ours,ours_sharded,by_hand,cocoindex"), None, 1800,
     ),
     Part(

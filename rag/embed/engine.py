@@ -197,14 +197,15 @@ class EmbeddingEngine:
         return found
 
     def _open_compiled(self) -> tuple[Runtime, Encoder]:
-        from rag.embed.compiled import CompiledModel
+        from rag.embed.compiled import CompiledModel, fastest_within
         from rag.embed.ir import converted
 
         encoder = _encoder(self._model)
         if encoder is None:
             raise ValueError("no tokenizer.json")
-        graph = converted(self._model, self._precision, self._cache, self._progress)
-        return CompiledModel(graph, self._precision, self._model.dimension), encoder
+        precision = fastest_within(self._precision)
+        graph = converted(self._model, precision, self._cache, self._progress)
+        return CompiledModel(graph, precision, self._model.dimension), encoder
 
     def _open_torch(self, device: str) -> tuple[Runtime, Encoder]:
         from rag.embed.torch_model import TorchModel

@@ -180,19 +180,19 @@ def test_a_refusal_is_for_a_person_and_is_not_repeated(
 
 
 def test_a_slow_endpoint_costs_no_more_than_the_time_allowed(loopback: Loopback) -> None:
-    loopback.pause_s = 3.0
+    loopback.pause_s = 60.0
     started = time.monotonic()
     error, _ = failing(loopback, timeout_s=0.3)
 
-    assert error.code == "model_timeout" and time.monotonic() - started < 1.5
+    assert error.code == "model_timeout" and time.monotonic() - started < 30
 
 
 def test_an_endpoint_that_drips_costs_no_more_than_the_time_allowed(loopback: Loopback) -> None:
-    loopback.say, loopback.gap_s = lambda messages: "word " * 500, 0.02
+    loopback.say, loopback.gap_s = lambda messages: "word " * 5000, 0.02  # for a minute
     started = time.monotonic()
-    error, _ = failing(loopback, timeout_s=0.4)
+    error, _ = failing(loopback, timeout_s=2.0)
 
-    assert error.code == "model_timeout" and time.monotonic() - started < 1.5
+    assert error.code == "model_timeout" and time.monotonic() - started < 30
     assert loopback.pieces_sent > 3
 
 

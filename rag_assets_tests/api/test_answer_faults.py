@@ -58,7 +58,7 @@ def test_a_dead_endpoint_costs_its_retries_and_no_more(make_api: MakeApi) -> Non
     started = time.monotonic()
 
     assert post(api).json()["code"] == "model_unavailable"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_slow_answers_hold_no_connection_and_do_not_block_the_others(
@@ -103,8 +103,8 @@ def test_a_database_that_goes_away_under_load_is_a_503_never_an_empty_answer(
         while not is_over.is_set():
             answers.append(post(without_model))
 
-    def failed_since(count: int) -> bool:
-        return any(answer.status_code == 503 for answer in answers[count:])
+    def came_since(count: int, status: int) -> bool:
+        return any(answer.status_code == status for answer in answers[count:])
 
     with psycopg.connect(postgres_server, autocommit=True) as admin, ThreadPoolExecutor(3) as pool:
 
@@ -113,8 +113,8 @@ def test_a_database_that_goes_away_under_load_is_a_503_never_an_empty_answer(
 
         asking = [pool.submit(keep_asking) for _ in range(3)]
         try:
-            time.sleep(0.5)
             for _ in range(2):  # the server goes and comes back
+                assert eventually(partial(came_since, len(answers), 200), 30)
                 count = len(answers)
                 admit(False)
                 admin.execute(
@@ -122,9 +122,8 @@ def test_a_database_that_goes_away_under_load_is_a_503_never_an_empty_answer(
                     " where application_name = 'rag-api' and datname = %s",
                     [name],
                 )
-                assert eventually(partial(failed_since, count), 30)
+                assert eventually(partial(came_since, count, 503), 30)
                 admit(True)
-                time.sleep(1.0)
         finally:
             admit(True)
             is_over.set()

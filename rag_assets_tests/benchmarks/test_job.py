@@ -21,21 +21,23 @@ def test_blocks_at_the_same_time_count_once() -> None:
             time.sleep(0.1)
 
     threads = [threading.Thread(target=work) for _ in range(2)]
+    started = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(5)
-    assert 0.09 < watch.seconds < 0.19
+    assert 0.09 < watch.seconds <= time.perf_counter() - started
 
 
 def test_time_between_blocks_does_not_count() -> None:
     watch = Stopwatch()
+    started = time.perf_counter()
     with watch:
         pass
     time.sleep(0.05)
     with watch:
         pass
-    assert watch.seconds < 0.04
+    assert watch.seconds <= time.perf_counter() - started - 0.05
 
 
 def test_the_work_of_children_is_counted_while_they_live() -> None:

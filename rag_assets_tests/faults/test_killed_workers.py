@@ -13,6 +13,7 @@ from rag_assets_tests.faults.nursery import nursery
 from rag_assets_tests.faults.profile import NIGHTLY, seeded
 from rag_assets_tests.faults.rows import rows_made_in_peace, served_rows
 from rag_assets_tests.faults.worker import bring_up
+from rag_assets_tests.stack.processes import eventually
 from rag_assets_tests.world import assert_world_is_sound
 
 KILLS = 200 if NIGHTLY else 20
@@ -102,6 +103,8 @@ def test_two_writers_at_once_have_one_outcome(
         with library.being_rewritten(rng):
             pids = [workers.start(), workers.start()]
             time.sleep(60.0 if NIGHTLY else 6.0)
+            # enough for a share of them to mean something, on a slow machine too
+            assert eventually(lambda: len(workers.said("end")) >= 10, 60)
         time.sleep(LEASE_S)
         for pid in pids:
             workers.kill(pid)
@@ -111,7 +114,6 @@ def test_two_writers_at_once_have_one_outcome(
     # losing a race costs a retry, in our words, and rarely
     assert set(workers.said("error")) <= {"database_unavailable"}
     assert len(workers.said("error")) <= runs // 10
-    assert runs >= 4
     assert _published(conn) - before >= DOCUMENTS
     assert_world_is_sound(conn)
     time.sleep(LEASE_S)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import select
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 PAGE = 2
+STALL_S = 20.0
 
 
 class Fault(Enum):
@@ -133,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, data, etag=etag, sent=len(data) // 2 if is_broken else None)
         if fault is Fault.STALL:
             self.wfile.flush()
-            time.sleep(1.0)
+            select.select([self.connection], [], [], STALL_S)  # readable when the client hangs up
 
     def _answer(self, status: int, body: bytes, *, etag: str = "", sent: int | None = None) -> None:
         self.send_response(status)
