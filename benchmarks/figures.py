@@ -101,7 +101,7 @@ FIGURES = (
     ),
     Figure(
         "search in 100,000 chunks, end to end, p50", 15.0, "15 ms", readings.search_p50, True,
-        short="In turn on two cores: 4 to 5 ms to encode, 6 to 8 ms of Postgres (nearest vectors, "
+        short="In turn on two cores: 4 ms to encode, 6 to 8 ms of Postgres (nearest vectors, "
         "then texts), 4 to 6 ms of Python, HTTP and waking each other; the same machine is a "
         "quarter slower on another day. Next: fewer changes of process.",
     ),

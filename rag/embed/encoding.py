@@ -20,6 +20,7 @@ class Encoder:
         tokenizer.enable_truncation(max_tokens)
         self._tokenizer = tokenizer
         self._lowercase = lowercase
+        self.window = max_tokens
         self.padding = _padding_id(tokenizer)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -243,7 +243,8 @@ def _computed(
         for first, tokens in _windows(encoder, texts):
             for group in plan([len(row) for row in tokens]):
                 waiting.append(np.array(group) + first)
-                yield padded([tokens[place] for place in group], encoder.padding)
+                rows = [tokens[place] for place in group]
+                yield padded(rows, encoder.padding, encoder.window)
 
     try:
         for vectors in runtime.run(batches()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,18 @@ def test_each_text_is_computed_once_and_found_again(texts: list[str]) -> None:
 
 
 def test_padding_is_only_up_to_the_longest_row_and_masked() -> None:
-    ids, mask = padded([[5, 6, 7], [8]], padding=1)
+    ids, mask = padded([[5, 6, 7], [8]], padding=1, window=64)
     np.testing.assert_array_equal(ids, [[5, 6, 7], [8, 1, 1]])
     np.testing.assert_array_equal(mask, [[1, 1, 1], [1, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "window", "width"), [(1, 64, 16), (16, 64, 16), (17, 64, 32), (17, 20, 20)]
+)
+def test_a_row_alone_is_filled_up_to_few_lengths_within_the_window(
+    tokens: int, window: int, width: int
+) -> None:
+    ids, mask = padded([[5] * tokens], padding=1, window=window)
+    assert ids.shape == mask.shape == (1, width)
+    assert ids.sum() == 5 * tokens + width - tokens
+    assert mask.sum() == tokens

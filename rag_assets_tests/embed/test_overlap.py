@@ -15,7 +15,7 @@ from rag.embed.engine import Batch
 class Watched:
     """An encoder that says when its second window is done."""
 
-    padding = 0
+    padding, window = 0, 64
 
     def __init__(self) -> None:
         self.calls = 0
