@@ -124,6 +124,8 @@ def test_when_every_document_fails_the_exit_says_so(folder, environment):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_leaves_no_process(folder, environment, temporary_home):
+    for number in range(2000):  # work for much longer than it takes to interrupt it
+        (folder / f"{number}.md").write_text(f"# Rope {number}\n\nIt holds.\n", encoding="utf-8")
     command = [sys.executable, "-m", "rag.cli.main", "ingest", str(folder), "-c", NAME]
     process = subprocess.Popen(
         command,

@@ -51,7 +51,7 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(60_000)
         if is_watched:
             page.on("console", note)
             page.on("pageerror", lambda error: wrong.append(str(error)))

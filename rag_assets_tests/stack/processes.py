@@ -35,7 +35,7 @@ def pid_of(folder: Path, module: str) -> int:
     return found[0]
 
 
-def eventually(claim: Callable[[], bool], timeout_s: float = 15.0) -> bool:
+def eventually(claim: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     deadline = time.monotonic() + timeout_s
     while not claim():
         if time.monotonic() > deadline:
