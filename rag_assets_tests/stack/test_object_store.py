@@ -209,4 +209,4 @@ def test_its_secrets_are_for_this_user_only_and_its_process_ends(temporary_home:
     with embedded_object_store(temporary_home):
         for name in ("access-key", "secret-key"):
             assert (temporary_home / "objects" / name).stat().st_mode & 0o077 == 0
-    assert eventually(lambda: not using(temporary_home), 2.0)
+    assert eventually(lambda: not using(temporary_home))
