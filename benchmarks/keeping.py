@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rag.embed.compiled import processor_facts
+
 PACKAGES = (
     "rag-assets", "openvino", "torch", "sentence-transformers", "transformers", "tokenizers",
     "numpy", "psycopg", "pgvector", "dagster", "docling-slim",
@@ -39,8 +41,7 @@ def kept(name: str) -> Any:
 
 def machine(packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
     """Processor, cores, memory, load and versions."""
-    cpuinfo = Path("/proc/cpuinfo")
-    info = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    info = processor_facts()
     names = [line.split(":")[1].strip() for line in info.splitlines() if "model name" in line]
     return {
         "processor": names[0] if names else platform.processor(),

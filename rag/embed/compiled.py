@@ -76,11 +76,11 @@ def fastest_within(precision: str) -> str:
     """The arithmetic that keeps what `precision` promises and is fastest in here: bf16 instead of
     int8 where the processor multiplies matrices of bf16 (measured with AMX: 4.4 and 3.5 times
     sentence-transformers, `python -m benchmarks.embedding`)."""
-    return "bf16" if precision == "int8" and "amx_bf16" in _processor() else precision
+    return "bf16" if precision == "int8" and "amx_bf16" in processor_facts() else precision
 
 
-def _processor() -> str:
-    """What Linux says of it; elsewhere nothing."""
+def processor_facts() -> str:
+    """What Linux says of the processor; elsewhere nothing."""
     file = Path("/proc/cpuinfo")
     return file.read_text(encoding="utf-8") if file.exists() else ""
 

@@ -46,7 +46,7 @@ def test_vectors_are_those_of_sentence_transformers(
     precision: Precision, flags: str, least: float, expected: NDArray[np.float32], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("rag.embed.compiled._processor", lambda: flags)
+    monkeypatch.setattr("rag.embed.compiled.processor_facts", lambda: flags)
     engine = open_embedder("sentence-transformers/all-MiniLM-L6-v2", precision, tmp_path, "cpu")
     cosine = (engine.embed(VARIED) * expected).sum(axis=1)
     assert engine.fallback_reason is None
