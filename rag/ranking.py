@@ -34,8 +34,7 @@ class Segment:
     dead: Spans = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """A row's place in a ranked list."""
 
     place: Place

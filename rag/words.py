@@ -18,8 +18,12 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+"
 )
 _JOINERS = "-_./@:+&"
-# ASCII that neither stands in a token nor joins two: to split there is three times as fast
-_PARTED = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) in _JOINERS)}
+# ASCII in lower case, a space for what neither stands in a token nor joins two: to split there is
+# three times as fast
+_PARTED = bytes(
+    ord(letter.lower()) if letter.isalnum() or letter in _JOINERS else ord(" ")
+    for letter in map(chr, range(128))
+).ljust(256)
 _LONGEST = 120  # longer than any name: not worth a place in the index as a whole
 
 
@@ -28,7 +32,7 @@ def words_of(text: str) -> list[str]:
     if not text.isascii():
         return _words_in(unicodedata.normalize("NFKC", text).lower())
     found: list[str] = []
-    for run in text.lower().translate(_PARTED).split():
+    for run in text.encode().translate(_PARTED).decode().split():
         word = run if run.isalnum() else run.strip(_JOINERS)
         if word.isalnum() and len(word) <= _LONGEST:
             found.append(word)

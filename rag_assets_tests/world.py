@@ -63,6 +63,11 @@ VIOLATIONS = {
         where parsed.namespace_id <> collection.namespace_id
             or parsed.parser_id <> generation.parser_id
             or chunk_set.chunker_id <> generation.chunker_id""",
+    "chunks come and go with their set, all of them": """
+        select chunk_set_id from chunk_set
+        full join (select chunk_set_id, count(*) as chunks from chunk group by chunk_set_id) as held
+            on held.chunk_set_id = chunk_set.id
+        where chunk_set.id is null or coalesce(held.chunks, 0) <> chunk_set.chunk_count""",
     "a collection's live pointer names its one live generation": """
         select collection.id from collection
         join generation on generation.id = collection.live_generation_id

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,16 +32,15 @@ def measure(
     url: str, home: Path, collection: str, questions: list[str], rate: float, seconds: float
 ) -> dict[str, Any]:
     """Latency percentiles and throughput of POST /query. The first half of the questions warms the
-    service. The second half is asked twice, each time under another number: first with words that
-    the service meets for the first time, then with words that it remembers."""
+    service. The second half meets it with words that it partly never met; then it is asked again
+    and again in other orders of its words, which are remembered while no vector is."""
     half = len(questions) // 2
-    # a number makes each question new, so that no vector is remembered
-    fresh = (f"{question} {n}" for n, question in enumerate(itertools.cycle(questions[half:])))
+    fresh = reordered(questions[half:])
     with service(url, home) as (port, pid):
         caller = Caller(port, collection)
         for question in questions[:half]:
             caller.ask(question)
-        first = [caller.ask(question) for question in itertools.islice(fresh, half)]
+        first = [caller.ask(question) for question in questions[half:]]
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute("truncate query_log cascade")
         spent = cpu_ms(pid), cpu_ms(*_backends(url))
@@ -67,6 +66,19 @@ def measure(
         "encode_ms": float(row[0]),
         "search_ms": float(row[1]),
     }
+
+
+def reordered(questions: Sequence[str]) -> Iterator[str]:
+    """The same words in ever other orders: no question comes twice."""
+    source, asked = random.Random(1), set(questions)
+    while True:
+        for question in questions:
+            words = question.split()
+            source.shuffle(words)
+            again = " ".join(words)
+            if again not in asked:
+                asked.add(again)
+                yield again
 
 
 def _backends(url: str) -> list[int]:

@@ -47,7 +47,8 @@ class Body:
     async def _awaited(self) -> Message:
         started = time.monotonic()
         try:
-            return await asyncio.wait_for(self.receive(), self._patience_s())
+            async with asyncio.timeout(self._patience_s()):
+                return await self.receive()
         except TimeoutError:
             raise self._kept(
                 TransientError("The body of the request came too slowly.", code="slow_body")

@@ -14,6 +14,8 @@ from typing import LiteralString, TypeAlias
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from pgvector import HalfVector
+from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
@@ -31,9 +33,12 @@ Cursor: TypeAlias = psycopg.Cursor[Row]
 # of the rows that filters let through, so many are compared one by one rather than by the index
 _EXACT_ROWS = 20_000
 # how many rows an index scan keeps in view: more is nearer to exact and slower
-_BREADTH = 140
+_BREADTH = 120
 _LONGEST_QUERY = 300  # words
 _UNDER_WAY = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+# without the type's number, which differs between databases: the statements name the type
+psycopg.adapters.register_dumper(HalfVector, HalfVectorBinaryDumper)
+
 _AMONG: LiteralString = "and search_row.document_id = any(%(documents)s::bigint[])"
 
 
@@ -278,7 +283,7 @@ def _compared(
     """The nearest rows, by the vector index or one by one."""
     given = {
         "generation_id": seen.generation_id,
-        "vector": vector.tolist(),
+        "vector": HalfVector(vector),
         "documents": None if seen.permitted is None else seen.permitted.documents,
     }
     statement = _statement(
@@ -292,7 +297,7 @@ def _placed(conn: Connection, begun: Walk, places: Sequence[Place]) -> Cursor:
     """The rows in these places, and how near they are."""
     given = {
         "generation_id": begun.seen.generation_id,
-        "vector": None if begun.vector is None else begun.vector.tolist(),
+        "vector": None if begun.vector is None else HalfVector(begun.vector),
         "segments": [segment for segment, _ in places],
         "slots": [slot for _, slot in places],
     }

@@ -165,8 +165,9 @@ create table chunk_set (
     unique (parsed_id, chunker_id)
 );
 
+-- Chunks come with their set, in one transaction, and go with it: no foreign key looks at each one.
 create table chunk (
-    chunk_set_id bigint not null references chunk_set on delete cascade,
+    chunk_set_id bigint not null,
     ordinal int not null,
     start_char int not null,
     end_char int not null,
@@ -180,6 +181,14 @@ create table chunk (
     primary key (chunk_set_id, ordinal)
 );
 create index chunk_by_embedded_hash on chunk (embedded_hash);
+
+create function drop_chunks() returns trigger language plpgsql as $$
+begin
+    delete from chunk using gone_set where chunk.chunk_set_id = gone_set.id;
+    return null;
+end $$;
+create trigger drop_chunks after delete on chunk_set
+    referencing old table as gone_set for each statement execute function drop_chunks();
 
 create table embedding (
     namespace_id int not null,

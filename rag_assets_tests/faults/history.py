@@ -46,7 +46,7 @@ class World(Oracle):
     @initialize()
     def start(self) -> None:
         self.conn.execute(
-            f"truncate {TABLES}, search_row, posting restart identity cascade".encode()
+            f"truncate {TABLES}, chunk, search_row, posting restart identity cascade".encode()
         )
         self.folder = Path(tempfile.mkdtemp(prefix="rag-history-"))
         self.patch = pytest.MonkeyPatch()

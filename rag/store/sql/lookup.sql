@@ -113,7 +113,7 @@ select publication.segment_id, publication.first_slot + nearest.ordinal as slot,
 from (
     select search_row.document_id, search_row.ordinal,
         (search_row.vector::halfvec({dimension})
-            <=> (select (%(vector)b::float8[])::halfvec({dimension}))) {exact} as distance
+            <=> (select %(vector)b::halfvec({dimension}))) {exact} as distance
     from search_row
     where search_row.home = {home} and search_row.generation_id = %(generation_id)s
         {restriction}
@@ -128,7 +128,7 @@ order by nearest.distance, nearest.document_id, nearest.ordinal
 -- The rows in the places where a question's words are, and how near they are to its vector.
 select place.segment_id, place.slot, publication.document_id, at.ordinal, (
         select 1 - (search_row.vector::halfvec({dimension})
-            <=> (select (%(vector)b::float8[])::halfvec({dimension})))
+            <=> (select %(vector)b::halfvec({dimension})))
         from search_row
         where search_row.home = {home} and search_row.generation_id = %(generation_id)s
             and search_row.document_id = publication.document_id
