@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    AliasChoices,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 from pydantic_settings import BaseSettings
 
 MIB = 1024 * 1024
@@ -41,6 +48,11 @@ class ApiSettings(BaseSettings):
     )
     api_requests_per_minute: NonNegativeInt = Field(
         600, description="Requests per key and minute, else 429; 0 means no limit."
+    )
+    api_key_memory_s: NonNegativeFloat = Field(
+        1.0,
+        description="Seconds for which what the database said of a key holds: a revoked key opens "
+        "no longer than that. 0 asks for each request.",
     )
     api_max_body_bytes: PositiveInt = Field(
         MIB, description="Largest request body of everything but uploads."

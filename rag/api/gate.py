@@ -26,17 +26,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.api.body import Body
 from rag.api.faults import UNEXPECTED, Fault, fault_of
+from rag.api.identity import Identities
 from rag.api.needs import Needs
-from rag.api.principal import LOCAL, Need, Principal, unauthenticated
+from rag.api.principal import LOCAL, Need, Principal
 from rag.api.service import Service
 from rag.api.trail import Trail
 from rag.errors import PolicyError, QuotaError, RagError, UnavailableError
 from rag.rate import TokenBucket
-from rag.store import access
 
 _LOG = logging.getLogger("rag.api")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 _UPLOAD = "/upload"
 _JSON = ("application/json",)
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -63,6 +62,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, service: Service, needs: Needs) -> None:
         self._app, self._service, self._needs = app, service, needs
+        self._identities = Identities(service)
         self._in_flight = self._places = 0
         self._places_of: Counter[str] = Counter()
         self._rates: dict[str, TokenBucket] = {}
@@ -97,7 +97,9 @@ class Gate:
             return
         with self._place():
             headers = Headers(scope=scope)
-            principal = await to_thread.run_sync(self._identify, headers)
+            principal = self._identities.known(headers)
+            if principal is None:
+                principal = await to_thread.run_sync(self._identities.find, headers)
             visit.principal = principal.name
             self._check_rate(principal)
             if need is not None:
@@ -106,19 +108,6 @@ class Gate:
             scope["state"]["principal"] = principal
             with self._place_of(principal):
                 await self._app(scope, self._bounded(scope, receive), send)
-
-    def _identify(self, headers: Headers) -> Principal:
-        key = _key_of(headers)
-        if not self._service.is_guarded():
-            if not key and _is_local(headers):
-                return LOCAL
-            raise unauthenticated()
-        if key:
-            with self._service.database.connection() as conn:
-                found = access.open_with(conn, key)
-            if found is not None:
-                return Principal(found.prefix, found.scope)
-        raise unauthenticated()
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -238,18 +227,3 @@ def _where(error: Exception) -> str:
 
 async def _nothing() -> Any:
     return {"type": "http.disconnect"}
-
-
-def _key_of(headers: Headers) -> str:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token.strip():
-        return token.strip()
-    return headers.get("x-api-key", "").strip()
-
-
-def _is_local(headers: Headers) -> bool:
-    """Whether the request was meant for this machine: no name of another that was bent to our
-    address, no page of another origin in somebody's browser."""
-    origin = headers.get("origin", "")
-    is_own = not origin or _LOOPBACK_HOST.fullmatch(origin.partition("://")[2]) is not None
-    return is_own and _LOOPBACK_HOST.fullmatch(headers.get("host", "")) is not None

@@ -101,7 +101,12 @@ def make_api(
     running: list[TestClient] = []
 
     def make(*, embedder: Any = None, base_url: str = LOCAL_URL, **settings: Any) -> Api:
-        chosen = {"upload_bucket": f"uploads-{uuid.uuid4().hex[:12]}", "pool_size": 4, **settings}
+        chosen = {
+            "upload_bucket": f"uploads-{uuid.uuid4().hex[:12]}",
+            "pool_size": 4,
+            "key_memory_s": 0,
+            **settings,
+        }
         options = Settings(**{_full_name(name): value for name, value in chosen.items()})
         service = Service(
             options,
