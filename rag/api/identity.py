@@ -36,7 +36,7 @@ class Identities:
         self._known: dict[bytes, _Known] = {}  # by the hash of what is shown
 
     def known(self, headers: Headers) -> Principal | None:
-        """Whoever asked a moment ago, too; waits for nothing."""
+        """Who it is, where the same was asked a moment ago; waits for nothing."""
         key = _key_of(headers)
         found = self._known.get(_hash(key))
         if found is None or time.monotonic() >= found.until or not (key or _is_local(headers)):

@@ -154,7 +154,8 @@ def revoke(
     prefix: Annotated[str, typer.Argument(metavar="KEY", help="The key, or its part in the list.")],
     as_json: AsJson = False,
 ) -> None:
-    """Close a key at once. A repeat changes nothing."""
+    """Close a key; a running service refuses it within RAG_API_KEY_MEMORY_S (one second). A repeat
+    changes nothing."""
     from rag.cli.backend import open_backend
     from rag.store.access import revoke_key
 
