@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
+from pgvector import HalfVector
+from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
 from psycopg.rows import dict_row
 
 from rag.errors import ConfigurationError, RagError, UnavailableError
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
+
+# before the first connection, which takes what is known by then; without the type's number, which
+# differs between databases: the statements name the type
+psycopg.adapters.register_dumper(HalfVector, HalfVectorBinaryDumper)
 
 # our own ANALYZE during a load looks at 3,000 rows of a table instead of 30,000: plans turn on how
 # many rows there are, and autovacuum looks closer later

@@ -15,7 +15,6 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from pgvector import HalfVector
-from pgvector.psycopg.halfvec import HalfVectorBinaryDumper
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
@@ -36,9 +35,6 @@ _EXACT_ROWS = 20_000
 _BREADTH = 120
 _LONGEST_QUERY = 300  # words
 _UNDER_WAY = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
-# without the type's number, which differs between databases: the statements name the type
-psycopg.adapters.register_dumper(HalfVector, HalfVectorBinaryDumper)
-
 _AMONG: LiteralString = "and search_row.document_id = any(%(documents)s::bigint[])"
 
 

@@ -59,7 +59,9 @@ class Asker:
 @pytest.fixture
 def gated(changing: Changing) -> Changing:
     generations.set_gate(changing.conn, changing.collection.id, True)
-    changing.settings |= {"gate_min_questions": 20, "synthetic_questions": 24}
+    # how fast each answers is the machine's business while everything runs at a time
+    patient = {"gate_latency_ratio": 1000.0}
+    changing.settings |= {"gate_min_questions": 20, "synthetic_questions": 24, **patient}
     return changing
 
 
