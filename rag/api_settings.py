@@ -51,8 +51,9 @@ class ApiSettings(BaseSettings):
     )
     api_key_memory_s: NonNegativeFloat = Field(
         1.0,
+        le=5.0,
         description="Seconds for which what the database said of a key holds: a revoked key opens "
-        "no longer than that. 0 asks for each request.",
+        "no longer than that. 0 asks for each request; 5 at most.",
     )
     api_max_body_bytes: PositiveInt = Field(
         MIB, description="Largest request body of everything but uploads."

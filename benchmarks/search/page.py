@@ -15,8 +15,8 @@ def page(sizes: Sequence[Figures]) -> str:
         "# Search, by the number of chunks",
         "",
         "`python -m benchmarks.search`; milliseconds unless said otherwise. POST /query, hybrid, "
-        "k = 10. Each question is new to the service; its words were met before, but for the first "
-        "rows.",
+        "k = 10. Each question is new to the service; its words were met before, but for some in "
+        "the first rows.",
         "",
         *_table("chunks", heads, [
             *_percentiles("words never met before, one at a time", sizes, "words_first_met"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pgvector import HalfVector
 
 from rag.model import Hit
 from rag.store.database import Connection
@@ -22,7 +23,7 @@ def similarities(
         statements("relevance")["similarities"],
         {
             "generation_id": generation,
-            "vector": "[" + ",".join(map(str, vector.tolist())) + "]",
+            "vector": HalfVector(vector),
             "documents": [hit.document_id for hit in hits],
             "ordinals": [hit.ordinal for hit in hits],
         },

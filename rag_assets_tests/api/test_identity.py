@@ -12,7 +12,7 @@ from rag_assets_tests.api.conftest import Api, MakeApi
 
 pytestmark = pytest.mark.slow
 
-MEMORY_S = 60.0
+MEMORY_S = 5.0
 
 
 class Clock:
